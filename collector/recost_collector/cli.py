@@ -1,0 +1,111 @@
+"""``recost-collector``: run a collector, ask how things stand, report what was spent.
+
+Exit codes: 0 fine, also idle; 1 unhealthy; 2 usage; 3 no collector although rings or spool hold something;
+4 what was asked for cannot be reached.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from typing import Optional
+
+from recost import __version__
+from recost.errors import RecostError
+
+OK, UNHEALTHY, USAGE, NOT_RUNNING, UNREACHABLE = 0, 1, 2, 3, 4
+
+_EXAMPLES = """examples:
+  recost-collector status                  how rings, spool and delivery stand
+  recost-collector report --since 7d       what the last week cost, from the local files
+  recost-collector run                     lead in the foreground: systemd, a sidecar, a container
+"""
+
+
+def main(argv: Optional[list[str]] = None) -> int:
+    """The console script. Never a traceback for what a user can get wrong."""
+    arguments = _parser().parse_args(argv)
+    try:
+        code: int = arguments.act(arguments)
+    except BrokenPipeError:  # the reader of our output has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return OK
+    except (OSError, RecostError) as exc:
+        sys.stderr.write(f"recost-collector: {exc}\n")
+        return UNREACHABLE
+    except KeyboardInterrupt:
+        return OK
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="recost-collector",
+        description="Collects what the workers of this host have recorded, and tells what it cost.",
+        epilog=_EXAMPLES,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--version", action="version", version=f"recost {__version__}")
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    _add_run(commands)
+    _add_status(commands)
+    _add_report(commands)
+    return parser
+
+
+def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "run",
+        help="lead in the foreground until SIGTERM",
+        description="Lead in the foreground until SIGTERM, with the log on stderr. Workers need no collector of their own"
+        ' then; with collector="external" they never start one.',
+    )
+    command.set_defaults(act=_run)
+
+
+def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    command = commands.add_parser(
+        "status",
+        help="how rings, spool and delivery stand",
+        description="Reads shared memory and the spool, so it answers also when the collector hangs."
+        " Exit code 0: fine or idle, 1: unhealthy, 3: nobody collects although something waits.",
+    )
+    command.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    command.set_defaults(act=_status)
+
+
+def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from recost_collector import report  # noqa: PLC0415 - each command imports what it needs when it is needed
+
+    report.add_command(commands)
+
+
+def _run(_arguments: argparse.Namespace) -> int:
+    import logging  # noqa: PLC0415 - each command imports what it needs when it is needed
+
+    from recost.leader import read_leader  # noqa: PLC0415 - the same
+    from recost.paths import open_private_dir, runtime_dir  # noqa: PLC0415 - the same
+    from recost_collector import process  # noqa: PLC0415 - the same
+
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
+    directory = runtime_dir()
+    os.close(open_private_dir(directory))
+    if process.run(directory, "run", patience_s=3.0):
+        return OK
+    leader = read_leader(directory)
+    who = f"pid {leader.pid}" if leader is not None else "another process"
+    sys.stderr.write(f"recost-collector: {who} already leads in {directory}\n")
+    return UNHEALTHY
+
+
+def _status(arguments: argparse.Namespace) -> int:
+    from recost_collector import status  # noqa: PLC0415 - each command imports what it needs when it is needed
+
+    found = status.gather()
+    sys.stdout.write(status.to_json(found) if arguments.json else status.to_text(found))
+    return found.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,95 @@
+"""One collector per runtime directory: the leader lock, and the lock of the spool that goes with it."""
+
+from __future__ import annotations
+
+import contextlib
+import inspect
+import os
+import time
+from typing import Optional
+
+from filelock import FileLock, Timeout
+
+from recost.leader import LEADER_LOCK, open_lock, try_lock
+
+PROBE_PATIENCE_S = 0.5
+"""A worker that looks for a leader holds the lock for an instant; we try again rather than give up."""
+
+
+class Election:
+    """The leader lock of ``directory``. Held until ``resign`` or the end of the process."""
+
+    def __init__(self, directory: str) -> None:
+        self._path = os.path.join(directory, LEADER_LOCK)
+        self._directory = directory
+        self._lock = new_file_lock(self._path)
+        self._inode: Optional[tuple[int, int]] = None
+
+    def win(self, patience_s: float = PROBE_PATIENCE_S) -> bool:
+        """Take the lock, trying for ``patience_s``. False: another collector leads."""
+        deadline = time.monotonic() + patience_s
+        while not self._try():
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.02)
+        return True
+
+    def still_leads(self) -> bool:
+        """False when the lock's file is no longer the one at the path: then another may lead, and we must go."""
+        try:
+            found = os.lstat(self._path)
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self._inode
+
+    def resign(self) -> None:
+        """Let the lock go."""
+        self._inode = None
+        with contextlib.suppress(OSError):
+            self._lock.release(force=True)
+
+    def abandon_in_child(self) -> None:
+        """In a forked child: close our copy of the descriptor, so that the lock ends with the parent."""
+        close_copies(self._inode)
+        self._inode = None
+
+    def _try(self) -> bool:
+        try:
+            self._lock.acquire(timeout=0)
+        except Timeout:
+            return False
+        if self._lock_is_at_path():
+            return True
+        self._lock.release(force=True)
+        return False
+
+    def _lock_is_at_path(self) -> bool:
+        """Whoever deleted the file between open and lock left us a lock on nothing: a second one shows it."""
+        fd = open_lock(self._directory, LEADER_LOCK)
+        try:
+            if try_lock(fd):
+                return False
+            found = os.fstat(fd)
+            self._inode = (found.st_dev, found.st_ino)
+            return True
+        finally:
+            os.close(fd)
+
+
+def new_file_lock(path: str) -> FileLock:
+    """A hard lock: the soft one, which some versions fall back to, survives a SIGKILL."""
+    options: dict[str, object] = {"mode": 0o600, "thread_local": False}
+    if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters:
+        options["fallback_to_soft"] = False
+    return FileLock(path, **options)  # type: ignore[arg-type] - the options differ between versions
+
+
+def close_copies(inode: Optional[tuple[int, int]]) -> None:
+    """Close every descriptor of this process that is open on ``inode``."""
+    if inode is None:
+        return
+    for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else map(str, range(256)):
+        with contextlib.suppress(OSError):
+            found = os.fstat(int(name))
+            if (found.st_dev, found.st_ino) == inode:
+                os.close(int(name))

@@ -1,0 +1,139 @@
+"""A local file: a frame is one line, appended exactly once whatever is killed when.
+
+Before the append, the place where the line will be is committed to the *intent*, a small file in the collector's
+state directory.  A frame that comes again, because its outcome was not committed, has the intent's key: then the
+bytes at that place decide whether it is there.  One intent is enough, for delivery gives the next frame only
+after the outcome of the last one was committed.
+
+Intent and file change under the file's lock alone, so a leader that was stopped in between and has lost its
+lease cannot come between its successor's two steps.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+from typing import Optional
+from urllib.parse import unquote_to_bytes, urlsplit
+
+import msgspec
+
+from recost.notice import Notice
+from recost.session import Destination
+from recost_collector.exporters import Frame, Lease, Retry
+from recost_collector.exporters.lines import NEWLINE, LineFile, holds
+
+BUSY_RETRY_S = 1.0
+
+
+class Intent(msgspec.Struct, frozen=True):
+    """Where the line of the frame ``key`` is, or was about to be: file and offset."""
+
+    key: str
+    device: int
+    inode: int
+    offset: int
+
+
+class NdjsonExporter:
+    """Appends to ``<directory>/<name>.jsonl``; a full one becomes ``<name>.1.jsonl``."""
+
+    def __init__(self, destination: Destination, lease: Lease) -> None:
+        self._destination = destination
+        self._lease = lease
+        self._path = os.fsdecode(unquote_to_bytes(urlsplit(destination.url).path))
+        self._aside = "{}.1{}".format(*os.path.splitext(self._path))
+        self._intent_path = os.path.join(lease.state_dir, f"{destination.id}.intent")
+
+    def export(self, frame: Frame) -> None:
+        try:
+            self._require_lease()
+            self._require_directory()
+            with contextlib.closing(LineFile(self._path)) as file:
+                self._require_lease()  # again: from here on nobody else can write
+                self._append_once(file, frame.key, frame.body + NEWLINE)
+        except BlockingIOError as exc:
+            raise self._retry(exc, "another collector writes at this moment", BUSY_RETRY_S) from exc
+        except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
+            raise self._retry(exc, getattr(exc, "strerror", None) or str(exc)) from exc
+
+    def close(self) -> None:
+        """Nothing to do: the file is open during an export only."""
+
+    def _append_once(self, file: LineFile, key: str, line: bytes) -> None:
+        if self._is_there(key, line):
+            return
+        if 0 < self._destination.file_max_bytes < file.size() + len(line) and file.size() > 0:
+            file.rotate(self._aside)
+        device, inode = file.identity
+        self._commit(Intent(key, device, inode, file.size()))
+        file.append(line)
+
+    def _is_there(self, key: str, line: bytes) -> bool:
+        intent = self._read_intent()
+        if intent is None or intent.key != key:
+            return False
+        identity = (intent.device, intent.inode)
+        return any(holds(path, identity, intent.offset, line) for path in (self._path, self._aside))
+
+    def _read_intent(self) -> Optional[Intent]:
+        try:
+            with open(self._intent_path, "rb") as file:
+                return msgspec.json.decode(file.read(), type=Intent)
+        except (FileNotFoundError, msgspec.DecodeError):  # none, or one that a power cut left unwritten
+            return None
+
+    def _commit(self, intent: Intent) -> None:
+        new = f"{self._intent_path}.new"
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        with open(fd, "wb") as file:
+            file.write(msgspec.json.encode(intent))
+            file.flush()
+            os.fsync(fd)
+        os.replace(new, self._intent_path)
+
+    def _require_lease(self) -> None:
+        if not self._lease.held():
+            raise Retry(Notice("undelivered", "this collector leads no longer; its successor delivers"), BUSY_RETRY_S)
+
+    def _require_directory(self) -> None:
+        """Make the directory, or, where the worker lives in another mount namespace, find the very one it has."""
+        directory = os.path.dirname(self._path)
+        if self._destination.mount_namespace in {0, _mount_namespace()}:
+            _make_directories(directory)
+            return
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            status = os.stat(directory)
+            if (status.st_dev, status.st_ino) == self._destination.directory:
+                return
+        text = "the collector runs in another container and does not see this directory; mount it there at this path"
+        raise FileNotFoundError(errno.ENOENT, text, directory)
+
+    def _retry(self, exc: Exception, reason: str, after_s: Optional[float] = None) -> Retry:
+        number = getattr(exc, "errno", None) or errno.EINVAL
+        filename = getattr(exc, "filename", None)
+        message = f"{reason}; the windows wait on disk"
+        name = filename if isinstance(filename, str) else self._path
+        return Retry(Notice("file", message, errno=number, filename=name), after_s)
+
+
+def open_exporter(destination: Destination, lease: Lease) -> NdjsonExporter:
+    return NdjsonExporter(destination, lease)
+
+
+def _mount_namespace() -> int:
+    try:
+        return os.stat("/proc/self/ns/mnt").st_ino
+    except OSError:
+        return 0
+
+
+def _make_directories(path: str) -> None:
+    """Like ``makedirs`` with 0700 for each that is new."""
+    if os.path.isdir(path):
+        return
+    if os.path.dirname(path) != path:
+        _make_directories(os.path.dirname(path))
+    with contextlib.suppress(FileExistsError):  # another collector's; if it is no directory, opening says so
+        os.mkdir(path, 0o700)

@@ -1,0 +1,111 @@
+"""``collector="thread"``: the same service on a thread of the application, for places that cannot spawn.
+
+When another collector lives the thread only follows, ready to lead when that one goes.  There is no kill timer, and
+no signal is touched.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from typing import Optional
+
+from recost.capture import suppressed
+from recost_collector.leading import Leadership, lead
+from recost_collector.process import LAST_DELIVERY_S
+from recost_collector.service import LostLead
+
+FOLLOW_S = 1.0
+
+logger = logging.getLogger("recost_collector")
+
+
+class InProcess:
+    """The collector's thread of this process for one runtime directory."""
+
+    def __init__(self, directory: str) -> None:
+        self.directory = directory
+        self.pid = os.getpid()
+        self._leadership: Optional[Leadership] = None
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="recost-collector", daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it: a last delivery attempt, bounded, then the lock goes."""
+        self._stopping.set()
+        leadership = self._leadership
+        if leadership is not None:
+            leadership.wake.call()
+        self._thread.join(LAST_DELIVERY_S + 1.0)
+
+    def abandon_in_child(self) -> None:
+        """In a forked child: close the copy of the lock, so that it tells of the parent alone."""
+        if self._leadership is not None:
+            self._leadership.abandon_in_child()
+
+    def _run(self) -> None:
+        with suppressed():
+            self._follow_or_lead()
+
+    def _follow_or_lead(self) -> None:
+        while not self._stopping.is_set():
+            try:
+                self._leadership = lead(self.directory, "thread", 0.0)
+            except Exception:
+                logger.exception("the collector cannot start in this process; the next try is in a second")
+            if self._leadership is None:
+                self._stopping.wait(FOLLOW_S)
+            else:
+                self._lead(self._leadership)
+
+    def _lead(self, leadership: Leadership) -> None:
+        try:
+            while not self._stopping.is_set():
+                leadership.turn(time.monotonic())
+                leadership.wake.wait(leadership.service.pause_s)
+            leadership.finish(LAST_DELIVERY_S)
+        except LostLead as exc:
+            logger.warning("another collector leads: %s", exc)
+            leadership.give_back()
+        except Exception:
+            # A bug of ours must not take the application along: let go, and start anew from the spool.
+            logger.exception("the collector ends on a fault and starts anew")
+            leadership.give_back()
+        finally:
+            self._leadership = None
+
+
+_running: Optional[InProcess] = None
+_starting = threading.Lock()
+
+
+def start(directory: str) -> None:
+    """Run a collector for ``directory`` in this process; nothing happens when one does already."""
+    global _running  # noqa: PLW0603 - one collector per process
+    with _starting:
+        if _running is None or _running.pid != os.getpid() or _running.directory != directory:
+            _running = InProcess(directory)
+
+
+def stop() -> None:
+    """End the collector of this process, if there is one."""
+    global _running
+    with _starting:
+        running, _running = _running, None
+    if running is not None and running.pid == os.getpid():
+        running.stop()
+
+
+def _after_fork_in_child() -> None:
+    """Nothing here may start, log, lock, join or wait."""
+    global _running, _starting  # noqa: PLW0603 - the child has none and starts none until its first call
+    running, _running = _running, None
+    _starting = threading.Lock()
+    if running is not None:
+        running.abandon_in_child()
+
+
+os.register_at_fork(after_in_child=_after_fork_in_child)

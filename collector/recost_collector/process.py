@@ -1,0 +1,116 @@
+"""A process that is nothing but a collector: spawned by a worker, or run by hand or by systemd."""
+
+from __future__ import annotations
+
+import logging
+import logging.handlers
+import os
+import signal
+import time
+from collections.abc import Callable
+from types import FrameType
+from typing import Optional
+
+from recost.leader import HANDOVER_SIGNAL, LeaderKind
+from recost.paths import make_private_dir, state_dir
+from recost_collector.exporters import load_exporters
+from recost_collector.leading import Leadership, lead
+from recost_collector.service import LostLead
+
+LOG_FILE = "collector.log"
+LOG_BYTES = 1 << 20
+HANG_S = 30.0
+"""A turn that takes longer ends the process through a kernel timer: the next leader goes on from the spool."""
+STAY_FOR_WORKERS_S = 10.0
+"""After SIGTERM a spawned collector stays so long for its workers: systemd signals the whole group at once."""
+LAST_DELIVERY_S = 3.0
+
+logger = logging.getLogger("recost_collector")
+
+
+class Stop:
+    """What the signals have asked for. Handlers only note it; the loop acts."""
+
+    def __init__(self) -> None:
+        self.terminate_at: Optional[float] = None
+        self.handover = False
+
+    def install(self) -> None:
+        signal.signal(signal.SIGTERM, self._terminate)
+        signal.signal(signal.SIGINT, self._terminate)
+        signal.signal(HANDOVER_SIGNAL, self._hand_over)
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
+        signal.signal(signal.SIGPIPE, signal.SIG_IGN)
+
+    def _terminate(self, _number: int, _frame: Optional[FrameType]) -> None:
+        self.terminate_at = time.monotonic()
+
+    def _hand_over(self, _number: int, _frame: Optional[FrameType]) -> None:
+        self.handover = True
+
+
+def run(
+    directory: str, kind: LeaderKind, patience_s: float, *, on_leading: Optional[Callable[[], None]] = None
+) -> bool:
+    """Lead in ``directory`` until the work is done or a signal ends it. False: another collector leads."""
+    stop = Stop()
+    stop.install()
+    _rearm()
+    load_exporters()
+    leadership = lead(directory, kind, patience_s)
+    if leadership is None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        return False
+    if on_leading is not None:
+        on_leading()
+    signal.set_wakeup_fd(leadership.wake.fd, warn_on_full_buffer=False)
+    try:
+        _loop(leadership, kind, stop)
+        _rearm()
+        leadership.finish(LAST_DELIVERY_S)
+    except LostLead as exc:
+        logger.warning("another collector leads, leaving without a word: %s", exc)
+        leadership.give_back()
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.set_wakeup_fd(-1)
+    return True
+
+
+def log_to_file() -> None:
+    """Log to a bounded file in the state directory; without one, to nowhere."""
+    folder = state_dir().path
+    try:
+        make_private_dir(folder)
+        handler: logging.Handler = logging.handlers.RotatingFileHandler(
+            os.path.join(folder, LOG_FILE), maxBytes=LOG_BYTES, backupCount=1, encoding="utf-8", delay=True
+        )
+    except OSError:
+        handler = logging.NullHandler()
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(process)d %(message)s"))
+    logging.getLogger().addHandler(handler)
+    logging.getLogger().setLevel(logging.INFO)
+    logging.raiseExceptions = False  # a full disk must not put tracebacks anywhere
+    logging.getLogger("urllib3").setLevel(logging.ERROR)
+
+
+def _loop(leadership: Leadership, kind: LeaderKind, stop: Stop) -> None:
+    service = leadership.service
+    while True:
+        _rearm()
+        leadership.turn(time.monotonic())
+        now = time.monotonic()
+        if stop.handover or (kind == "spawned" and service.is_done(now)):
+            return
+        if stop.terminate_at is not None and _may_go(leadership, kind, now - stop.terminate_at):
+            return
+        leadership.wake.wait(service.pause_s)
+
+
+def _may_go(leadership: Leadership, kind: LeaderKind, since_s: float) -> bool:
+    return kind == "run" or not leadership.service.rings.sources or since_s > STAY_FOR_WORKERS_S
+
+
+def _rearm() -> None:
+    """The default action of SIGALRM ends the process even when its loop hangs in C code."""
+    signal.setitimer(signal.ITIMER_REAL, HANG_S)

@@ -1,0 +1,122 @@
+"""Where the spool of a runtime directory lies, and what other spools left behind beside it.
+
+A spool is ``<state dir>/<id>/``; the id is random and kept in the runtime directory, so two containers on one home
+volume, two layouts and two runtime directories never meet.  Its lock is held for the collector's life.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import secrets
+import shutil
+import time
+from collections.abc import Iterator
+from typing import NamedTuple, Optional
+
+from filelock import FileLock, Timeout
+
+from recost.paths import open_private_dir, state_dir
+from recost_collector.election import close_copies, new_file_lock
+from recost_collector.spool import SPOOL_FILE
+
+ID_FILE = "spool-id"
+LOCK_FILE = "spool.lock"
+ORPHAN_AFTER_S = 600.0
+"""A spool that still has cursors is an orphan only when nobody wrote it for so long: its rings may live."""
+
+logger = logging.getLogger("recost_collector")
+
+
+class Place(NamedTuple):
+    """A locked spool directory."""
+
+    directory: str
+    state_dir: str
+    degraded: str
+    """Why the state is not where it was meant to be; empty: it is."""
+    lock: FileLock
+
+    def release(self) -> None:
+        self.lock.release(force=True)
+
+    def abandon_in_child(self) -> None:
+        """In a forked child: close our copy of the lock's descriptor."""
+        found = os.stat(os.path.join(self.directory, LOCK_FILE))
+        close_copies((found.st_dev, found.st_ino))
+
+
+def claim_place(runtime: str, patience_s: float = 5.0) -> Place:
+    """Lock the spool directory of ``runtime``, making it if need be. The state falls back to memory, never fails.
+
+    A predecessor that was just killed may hold its lock for another moment.
+    """
+    wanted = state_dir()
+    for state, degraded in ((wanted.path, wanted.degraded), (runtime, f"{wanted.path} cannot be used")):
+        try:
+            return _claim(runtime, state, degraded, patience_s)
+        except (OSError, Timeout) as exc:
+            logger.warning("no spool can be made there: %s: %s", state, exc)
+    raise OSError(f"no place for a spool: neither {wanted.path} nor {runtime}")
+
+
+def orphans(place: Place) -> Iterator[Place]:
+    """The spools beside ours that belong to nobody, each locked; release or ``remove`` it."""
+    own = os.path.basename(place.directory)
+    for name in sorted(os.listdir(place.state_dir)):
+        directory = os.path.join(place.state_dir, name)
+        if name == own or not os.path.isfile(os.path.join(directory, SPOOL_FILE)):
+            continue
+        lock = new_file_lock(os.path.join(directory, LOCK_FILE))
+        with contextlib.suppress(Timeout, OSError):
+            lock.acquire(timeout=0)
+            yield Place(directory, place.state_dir, "", lock)
+
+
+def is_stale(directory: str) -> bool:
+    """True when nobody has written the spool there for a long time."""
+    newest = 0.0
+    for name in os.listdir(directory):
+        with contextlib.suppress(OSError):
+            newest = max(newest, os.stat(os.path.join(directory, name)).st_mtime)
+    return time.time() - newest > ORPHAN_AFTER_S
+
+
+def remove(place: Place) -> None:
+    """Delete an adopted spool. Its lock goes last."""
+    shutil.rmtree(place.directory, ignore_errors=True)
+    place.release()
+
+
+def _claim(runtime: str, state: str, degraded: str, patience_s: float) -> Place:
+    os.close(open_private_dir(state))
+    directory = os.path.join(state, _spool_id(runtime))
+    os.close(open_private_dir(directory))
+    lock = new_file_lock(os.path.join(directory, LOCK_FILE))
+    lock.acquire(timeout=patience_s)
+    return Place(directory, state, degraded, lock)
+
+
+def _spool_id(runtime: str) -> str:
+    path = os.path.join(runtime, ID_FILE)
+    found = _read_id(path)
+    if found is not None:
+        return found
+    fresh = secrets.token_hex(8)
+    fd = os.open(f"{path}~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, fresh.encode())
+    finally:
+        os.close(fd)
+    os.rename(f"{path}~", path)
+    return fresh
+
+
+def _read_id(path: str) -> Optional[str]:
+    try:
+        with open(path, encoding="ascii") as file:
+            text = file.read(64).strip()
+    except (OSError, UnicodeDecodeError):
+        return None
+    return text if text and all(letter in "0123456789abcdef" for letter in text) else None

@@ -1,0 +1,300 @@
+"""``recost-collector status``: how rings, spool and delivery stand, read from shared memory and files alone.
+
+Asks the collector nothing, so it also answers when that hangs; takes no lock that a running collector could miss.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+import time
+from typing import Optional
+
+import msgspec
+
+from recost import session
+from recost.leader import Leader, has_leader, read_leader
+from recost.paths import open_private_dir, process_start, runtime_dir
+from recost.ring.files import RING_PREFIX, open_ring
+from recost.ring.layout import DROPPED_BIG, DROPPED_FULL, FAULTS, HEAD, HEARTBEAT, RECORDS, TAIL, BadRing
+from recost_collector.spool import SPOOL_FILE, DestinationState
+from recost_collector.spool_place import ID_FILE
+
+BEAT_WAIT_S = 2.0
+"""A leader turns at least five times a second; this long without a turn, it hangs."""
+
+
+class RingStatus(msgspec.Struct):
+    """One ring. ``alive`` is None where its process is in another pid namespace."""
+
+    name: str
+    pid: int
+    alive: Optional[bool]
+    project: str
+    environment: str
+    destination: str
+    sdk_version: str
+    recorded: int
+    backlog_bytes: int
+    capacity_bytes: int
+    dropped: int
+    faults: int
+
+
+class DestinationStatus(msgspec.Struct):
+    """What waits for one destination, and when something last arrived there."""
+
+    destination: str
+    waiting: int
+    waiting_bytes: int
+    parked: int
+    delivered: int
+    delivered_at_ms: int
+    dropped: int
+    auth_failures: int
+    suspended: bool
+    wait_until_ms: int
+    last_error: str
+    last_error_at_ms: int
+
+
+class Status(msgspec.Struct):
+    """All that ``status --json`` prints; fields are only ever added. Times: ms since the epoch."""
+
+    runtime_dir: str
+    leader: Optional[Leader]
+    leading: bool
+    beating: Optional[bool]
+    """None when there is no ring to see it by."""
+    rings: list[RingStatus]
+    refused: dict[str, str]
+    destinations: list[DestinationStatus]
+    totals: dict[str, int]
+    """Of all rings that have come and gone: recorded, dropped_full, dropped_big, lost, undecodable, faults."""
+    open_sessions: int
+    """Sessions with events in an open window in the spool."""
+    problems: list[str]
+    exit_code: int = 0
+
+
+def gather() -> Status:
+    """Look at everything once. Waits up to ``BEAT_WAIT_S`` for a sign of life of the leader."""
+    directory = runtime_dir()
+    status = Status(directory, None, False, None, [], {}, [], {}, 0, [])
+    if not os.path.isdir(directory):
+        return status
+    os.close(open_private_dir(directory))
+    status.leader = read_leader(directory)
+    status.leading = has_leader(directory)
+    _read_rings(directory, status)
+    _read_spool(directory, status)
+    _judge(status)
+    return status
+
+
+def to_json(status: Status) -> str:
+    return msgspec.json.format(msgspec.json.encode(status), indent=2).decode() + "\n"
+
+
+def to_text(status: Status) -> str:
+    """One screen: the verdict first."""
+    lines = [_headline(status), f"runtime directory  {status.runtime_dir}"]
+    if status.leader is not None and status.leading:
+        leader = status.leader
+        since = _ago(leader.started_at_ms)
+        lines.append(
+            f"collector          pid {leader.pid}, {leader.kind}, recost {leader.version}, epoch {leader.epoch}, {since}"
+        )
+        lines.append(f"spool              {leader.spool}")
+    lines.extend(f"problem            {problem}" for problem in status.problems)
+    lines.extend(_rings_text(status.rings))
+    lines.extend(_destinations_text(status.destinations))
+    if any(status.totals.values()):
+        totals = ", ".join(f"{name} {value:,}" for name, value in status.totals.items() if value)
+        lines.append(f"\nworkers gone       {totals}")
+    return "\n".join(lines) + "\n"
+
+
+def _headline(status: Status) -> str:
+    if status.exit_code == 0 and not status.leading:
+        return "idle: nothing to collect, no collector needed"
+    if status.exit_code == 0:
+        return f"all is well: {len(status.rings)} worker rings"
+    return "not well: " + status.problems[0]
+
+
+def _rings_text(rings: list[RingStatus]) -> list[str]:
+    if not rings:
+        return []
+    lines = [
+        "",
+        f"{'worker':>9}  {'recorded':>9}  {'backlog':>9}  {'dropped':>7}  project / environment -> destination",
+    ]
+    for ring in rings:
+        gone = "" if ring.alive is not False else " (gone)"
+        project = f"{ring.project or 'default'} / {ring.environment} -> {ring.destination}{gone}"
+        lines.append(f"{ring.pid:>9}  {ring.recorded:>9,}  {ring.backlog_bytes:>8,}B  {ring.dropped:>7,}  {project}")
+    return lines
+
+
+def _destinations_text(destinations: list[DestinationStatus]) -> list[str]:
+    if not destinations:
+        return []
+    lines = ["", f"{'waiting':>9}  {'parked':>9}  {'delivered':>9}  {'dropped':>7}  destination"]
+    for found in destinations:
+        last = f", last {_ago(found.delivered_at_ms)}" if found.delivered_at_ms else ""
+        lines.append(
+            f"{found.waiting:>9,}  {found.parked:>9,}  {found.delivered:>9,}  {found.dropped:>7,}  {found.destination}{last}"
+        )
+        if found.last_error and found.last_error_at_ms >= found.delivered_at_ms:
+            lines.append(f"{'':>42}last error {_ago(found.last_error_at_ms)}: {found.last_error}")
+    return lines
+
+
+def _ago(at_ms: int) -> str:
+    seconds = max(0, time.time_ns() // 1_000_000 - at_ms) // 1000
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit} ago"
+    return f"{seconds} s ago"
+
+
+def _read_rings(directory: str, status: Status) -> None:
+    beats = []
+    for name in sorted(os.listdir(directory)):
+        if not name.startswith(RING_PREFIX):
+            continue
+        try:
+            file = open_ring(os.path.join(directory, name))
+        except FileNotFoundError:
+            continue
+        except (BadRing, OSError, ValueError) as exc:
+            status.refused[name] = str(exc)
+            continue
+        try:
+            found = session.decode(file.session_block).session
+        except (BadRing, msgspec.MsgspecError) as exc:
+            status.refused[name] = str(exc)
+            continue
+        words, header = file.words, file.header
+        same_namespace = (
+            header.pid_namespace == os.stat("/proc/self/ns/pid").st_ino if os.path.exists("/proc") else True
+        )
+        status.rings.append(
+            RingStatus(
+                name=name,
+                pid=header.pid,
+                alive=process_start(header.pid) == header.process_start if same_namespace else None,
+                project=found.destination.project_id,
+                environment=found.environment,
+                destination=found.destination.url,
+                sdk_version=found.sdk_version,
+                recorded=words[RECORDS],
+                backlog_bytes=max(0, words[TAIL] - words[HEAD]),
+                capacity_bytes=header.capacity,
+                dropped=words[DROPPED_FULL] + words[DROPPED_BIG],
+                faults=words[FAULTS],
+            )
+        )
+        beats.append((words, words[HEARTBEAT]))
+    if beats:
+        status.beating = _wait_for_beat(beats)
+
+
+def _wait_for_beat(beats: list[tuple[memoryview, int]]) -> bool:
+    deadline = time.monotonic() + BEAT_WAIT_S
+    while all(words[HEARTBEAT] == before for words, before in beats):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
+
+
+def _read_spool(directory: str, status: Status) -> None:
+    path = _spool_path(directory, status.leader)
+    if path is None:
+        return
+    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1.0)) as db:
+        for name, value in db.execute("SELECT name, value FROM meta WHERE name LIKE 'count.%'"):
+            status.totals[name.partition(".")[2]] = value
+        status.open_sessions = db.execute("SELECT count(DISTINCT session) FROM deltas").fetchone()[0]
+        waiting = {
+            row[0]: row[1:]
+            for row in db.execute(
+                "SELECT destination, sum(NOT parked), sum(CASE parked WHEN 0 THEN size ELSE 0 END), sum(parked) FROM frames"
+                " GROUP BY destination"
+            )
+        }
+        for name, destination, state in db.execute("SELECT id, destination, state FROM destinations"):
+            status.destinations.append(_destination_status(destination, state, waiting.get(name, (0, 0, 0))))
+
+
+def _spool_path(directory: str, leader: Optional[Leader]) -> Optional[str]:
+    """The spool of this runtime directory: where the last leader said, if it is still the one of its id file."""
+    try:
+        with open(os.path.join(directory, ID_FILE), encoding="ascii") as file:
+            name = file.read(64)
+    except OSError:
+        return None
+    if leader is None or os.path.basename(leader.spool) != name:
+        return None
+    path = os.path.join(leader.spool, SPOOL_FILE)
+    return path if os.path.exists(path) else None
+
+
+def _destination_status(destination: bytes, state: bytes, waiting: tuple[int, int, int]) -> DestinationStatus:
+    found = msgspec.msgpack.decode(destination, type=session.Destination)
+    stands = msgspec.msgpack.decode(state, type=DestinationState)
+    keys = stands.keys.values()
+    return DestinationStatus(
+        destination=found.url,
+        waiting=waiting[0],
+        waiting_bytes=waiting[1],
+        parked=waiting[2],
+        delivered=stands.delivered,
+        delivered_at_ms=stands.delivered_at_ms,
+        dropped=stands.dropped,
+        auth_failures=max((key.auth_failures for key in keys), default=0),
+        suspended=any(key.suspended for key in keys),
+        wait_until_ms=max((key.wait_until_ms for key in keys), default=0),
+        last_error=stands.last_error,
+        last_error_at_ms=stands.last_error_at_ms,
+    )
+
+
+def _judge(status: Status) -> None:
+    """Find what is not well, the worst first, with what to do; set the exit code."""
+    problems = status.problems
+    holds = bool(status.rings or status.open_sessions or any(found.waiting for found in status.destinations))
+    if not status.leading and holds:
+        status.exit_code = 3
+        problems.append("no collector runs although something waits: the next call of a worker starts one, or run one")
+    elif status.leading and status.beating is False:
+        problems.append("the collector holds its lock and does nothing: a worker replaces it after 10 s, or end it")
+    if status.leader is not None and status.leading and status.leader.trouble:
+        problems.append(f"degraded: {status.leader.trouble}")
+    for found in status.destinations:
+        problems.extend(_destination_problems(found))
+    dropped = sum(ring.dropped for ring in status.rings)
+    if dropped:
+        problems.append(f"{dropped:,} calls were not recorded because a ring was full: raise ring_bytes")
+    if status.refused:
+        problems.append(
+            f"{len(status.refused)} files in the runtime directory are no rings: {', '.join(status.refused)}"
+        )
+    if problems and status.exit_code == 0:
+        status.exit_code = 1
+
+
+def _destination_problems(found: DestinationStatus) -> list[str]:
+    problems = []
+    if found.suspended:
+        problems.append(f"delivery to {found.destination} is suspended, the key was refused: set a valid api_key")
+    if found.parked:
+        problems.append(
+            f"{found.parked} windows are parked, {found.destination} will not take them: {found.last_error}"
+        )
+    if found.waiting and found.last_error_at_ms > found.delivered_at_ms and not found.suspended:
+        problems.append(f"{found.waiting} windows wait for {found.destination}: {found.last_error}")
+    return problems

@@ -1,0 +1,114 @@
+"""What the workers hear: the collector's words in every ring, and the notices of those concerned.
+
+All words are rewritten in every ring every turn, so that a stale store of a predecessor does not stay.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from recost.notice import Notice
+from recost.ring.layout import (
+    AUTH_FAILURES,
+    EPOCH,
+    FLUSH_AT_MS,
+    FLUSH_ERROR,
+    FLUSH_OK,
+    FLUSH_SIZE,
+    FLUSH_STATUS,
+    FLUSHED_THROUGH,
+    HEAD,
+    HEARTBEAT,
+    NOTICES,
+)
+from recost.ring.notices import write_notice
+from recost_collector.aggregate import OpenWindow
+from recost_collector.delivery import Bulletin, Delivery, Settlement
+from recost_collector.drain import Rings, Source
+from recost_collector.spool import StoredFrame
+
+logger = logging.getLogger("recost_collector")
+
+
+class Telling:
+    """Writes into the rings what is committed. The loop's alone."""
+
+    def __init__(self, rings: Rings, epoch: int) -> None:
+        self._rings = rings
+        self._epoch = epoch
+        self._beat = time.monotonic_ns() >> 20
+        self._last_flush: dict[str, tuple[int, int, int]] = {}
+
+    def welcome(self, source: Source, delivery: Delivery) -> None:
+        """A ring has appeared: which frames on their way hold events of it."""
+        words = source.file.words
+        source.notices = words[NOTICES]
+        source.flush_seen = 0
+        self._last_flush[source.name] = (words[FLUSH_STATUS], words[FLUSH_SIZE], words[FLUSH_AT_MS])
+        frames = [frame for lane in delivery.lanes.values() for frame in lane.frames if not frame.settled]
+        for frame in sorted(frames, key=lambda frame: frame.id):
+            for part in frame.parts:
+                if part.ring == source.name:
+                    source.unsettled.append((frame.id, part))
+
+    def closed(self, frames: list[StoredFrame]) -> None:
+        """A window became frames: its rings wait for them."""
+        for frame in frames:
+            for part in frame.parts:
+                source = self._rings.sources.get(part.ring)
+                if source is not None:
+                    source.unsettled.append((frame.id, part))
+
+    def after_commit(self, delivery: Delivery) -> None:
+        """What settled is committed: move the rings' accounts, and pass the trouble on."""
+        for settlement in delivery.settlements:
+            self._settle(settlement)
+        for bulletin in delivery.bulletins:
+            self._post(bulletin)
+        delivery.settlements.clear()
+        delivery.bulletins.clear()
+
+    def tell(self, windows: dict[str, OpenWindow], failures: dict[str, int] | None = None) -> None:
+        """Rewrite every word of ours in every ring."""
+        self._beat += 1
+        for source in self._rings.sources.values():
+            words = source.file.words
+            words[HEAD] = source.committed.position
+            words[HEARTBEAT] = self._beat
+            words[EPOCH] = self._epoch
+            open_part = windows[source.session_id].parts.get(source.name)
+            words[FLUSH_STATUS], words[FLUSH_SIZE], words[FLUSH_AT_MS] = self._last_flush[source.name]
+            words[AUTH_FAILURES] = (failures or {}).get(source.destination_id, 0)
+            words[NOTICES] = source.notices
+            words[FLUSHED_THROUGH] = source.flushed_through(open_part)
+
+    def tell_all(self, notice: Notice) -> None:
+        """Post ``notice`` to every ring."""
+        for source in self._rings.sources.values():
+            self._write(source, notice)
+
+    def forget(self, ring: str) -> None:
+        self._last_flush.pop(ring, None)
+
+    def _settle(self, settlement: Settlement) -> None:
+        status = FLUSH_OK if settlement.ok else FLUSH_ERROR
+        said = (status, settlement.frame.entries, time.time_ns() // 1_000_000)
+        for part in settlement.frame.parts:
+            source = self._rings.sources.get(part.ring)
+            if source is None:
+                continue
+            self._last_flush[source.name] = said
+            account = [entry for entry in source.unsettled if entry[0] != settlement.frame.id]
+            source.unsettled.clear()
+            source.unsettled.extend(account)
+
+    def _post(self, bulletin: Bulletin) -> None:
+        for part in bulletin.frame.parts:
+            source = self._rings.sources.get(part.ring)
+            if source is not None:
+                self._write(source, bulletin.notice)
+
+    def _write(self, source: Source, notice: Notice) -> None:
+        write_notice(source.file, source.notices, notice)
+        source.notices += 1

@@ -1,0 +1,87 @@
+"""Capture: sees every HTTP call of the clients below and tells the sinks. Imports no client that is not imported.
+
+The first sink patches: clients that are imported now, and the others when they are.  The last one removed undoes it.
+A client is one file here that says which functions to wrap and how to read a call; the wrapper is in ``wrap``.
+
+State: the sinks, in ``wrap``, under ``_lock``; what is patched, in ``_patches``; ``_watch``, in ``sys.meta_path``.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import sys
+import threading
+
+from recost._capture import wrap
+from recost._capture.imports import Watch
+from recost._capture.patch import Patches
+from recost._capture.wrap import Sink, suppressed
+
+__all__ = ["add_sink", "fault_count", "is_installed", "remove_sink", "suppressed"]
+
+CLIENTS = {
+    "aiohttp": "recost._capture.aiohttp",
+    "httpx": "recost._capture.httpx",
+    "httpx2": "recost._capture.httpx",
+    "urllib3": "recost._capture.urllib3",
+}
+"""Which file describes which module. httpx2 has httpx's shape."""
+
+
+def add_sink(sink: Sink) -> None:
+    """Have ``sink`` called with the event of every finished call, on the thread that made it. Any thread may call.
+
+    A sink is quick, makes no calls of its own, and does not raise: what it raises is contained and counted.
+    Added twice it is called once.  Returns when every imported client is patched.
+    """
+    with _lock:
+        if sink not in wrap.sinks():
+            wrap.set_sinks((*wrap.sinks(), sink))
+        _watch.start()
+    for name in CLIENTS:
+        if sys.modules.get(name) is not None:
+            _patch_imported(name)
+
+
+def remove_sink(sink: Sink) -> None:
+    """Undo ``add_sink``; nothing for a sink that is not there. A call that is under way is told to those that stay."""
+    with _lock:
+        wrap.set_sinks(tuple(other for other in wrap.sinks() if other != sink))
+        if not wrap.sinks():
+            _watch.stop()
+            _patches.remove_all()
+
+
+def is_installed() -> bool:
+    """Whether there is a sink, and so calls are captured."""
+    return bool(wrap.sinks())
+
+
+def fault_count() -> int:
+    """Faults of ours that were contained in this process."""
+    return wrap.faults
+
+
+def _patch_imported(name: str) -> None:
+    wrap.contained(_patch, name)
+
+
+def _patch(name: str) -> None:
+    # No lock yet: an import waits for a thread that is importing the same, and that one may wait for our lock.
+    module = importlib.import_module(name)
+    client = importlib.import_module(CLIENTS[name])
+    with _lock:
+        if is_installed():
+            _patches.apply(module, client)
+
+
+def _renew_lock() -> None:
+    global _lock  # noqa: PLW0603 - in a forked child, where a thread that is not there may have held it
+    _lock = threading.RLock()
+
+
+_lock = threading.RLock()
+_patches = Patches()
+_watch = Watch(CLIENTS, _patch_imported)
+os.register_at_fork(after_in_child=_renew_lock)

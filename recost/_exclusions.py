@@ -1,0 +1,65 @@
+"""Which calls never enter the ring: recost's own traffic, loopback in local mode, and what the user excludes."""
+
+from __future__ import annotations
+
+import logging
+
+from recost.config import RecostConfig
+from recost.event import CallEvent, host_of
+
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+CACHED_HOSTS = 4096
+
+logger = logging.getLogger("recost")
+
+
+class Exclusions:
+    """``exclusions(event)`` is True for a call to leave out. Decides by host once and remembers it."""
+
+    def __init__(self, settings: RecostConfig) -> None:
+        self._hosts = frozenset(host.lower() for host in settings.exclude_hosts)
+        self._patterns = tuple(settings.exclude_patterns)
+        self._local_port = f":{settings.local_port}"
+        self._local = settings.mode == "local"
+        self._loopback = settings.exclude_loopback
+        self._own_host = "" if self._local else host_of(settings.base_url.partition("://")[2].partition("/")[0].lower())
+        self._by_netloc: dict[str, bool] = {}
+        self._told = False
+
+    def __call__(self, event: CallEvent) -> bool:
+        excluded = self._by_netloc.get(event.netloc)
+        if excluded is None:
+            excluded = self._decide(event.netloc)
+        return excluded or (bool(self._patterns) and self._matches_pattern(event))
+
+    def _decide(self, netloc: str) -> bool:
+        host = host_of(netloc)
+        excluded = host in self._hosts or self._is_own(host)
+        if not excluded and self._local and self._loopback and self._is_loopback(host, netloc):
+            self._tell_once(netloc)
+            excluded = True
+        if len(self._by_netloc) >= CACHED_HOSTS:
+            self._by_netloc.clear()
+        self._by_netloc[netloc] = excluded
+        return excluded
+
+    def _is_own(self, host: str) -> bool:
+        if not self._own_host:
+            return False
+        pair = {"localhost", "127.0.0.1"}  # the two stand for each other
+        return host == self._own_host or (host in pair and self._own_host in pair)
+
+    def _is_loopback(self, host: str, netloc: str) -> bool:
+        return host in LOOPBACK or netloc.endswith(self._local_port)
+
+    def _matches_pattern(self, event: CallEvent) -> bool:
+        url = f"{event.scheme}://{event.netloc}{event.path}"
+        return any(pattern in url for pattern in self._patterns)
+
+    def _tell_once(self, netloc: str) -> None:
+        if not self._told:
+            self._told = True
+            logger.info(
+                "calls to this machine are left out in local mode: host=%s (exclude_loopback=False captures them)",
+                netloc,
+            )

@@ -1,0 +1,60 @@
+"""Tells the user of trouble: ``on_error`` if there is one, else one warning per kind and episode. Never on a request."""
+
+from __future__ import annotations
+
+import collections
+import logging
+from typing import Callable, Optional
+
+from recost.notice import Notice, to_error
+
+OnError = Callable[[Exception], object]
+MAX_WAITING = 64
+
+logger = logging.getLogger("recost")
+
+
+class Troubles:
+    """Collects on any thread, tells on the watcher's (``tell``)."""
+
+    def __init__(self, on_error: Optional[OnError]) -> None:
+        self._on_error = on_error
+        self._waiting: collections.deque[Exception] = collections.deque(maxlen=MAX_WAITING)
+        self._episodes: set[str] = set()
+
+    def later(self, error: Exception) -> None:
+        """Tell it at the next ``tell``."""
+        self._waiting.append(error)
+
+    def during(self, episode: str, error: Exception) -> None:
+        """Tell it once, until ``over``."""
+        if episode not in self._episodes:
+            self._episodes.add(episode)
+            self.later(error)
+
+    once = during
+
+    def over(self, episode: str) -> None:
+        self._episodes.discard(episode)
+
+    def notice(self, notice: Notice) -> None:
+        """The collector's word, on the watcher's thread."""
+        if self._on_error is not None:
+            self._call(to_error(notice))
+        elif notice.first:
+            logger.warning("%s", to_error(notice))
+
+    def tell(self) -> None:
+        """Tell what waits. On the watcher's thread, or at the end of a flush."""
+        while self._waiting:
+            error = self._waiting.popleft()
+            if self._on_error is not None:
+                self._call(error)
+            else:
+                logger.warning("%s", error)
+
+    def _call(self, error: Exception) -> None:
+        try:
+            self._on_error(error)  # type: ignore[misc] - callers have checked it
+        except Exception:
+            logger.exception("on_error raised and is contained")

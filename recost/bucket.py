@@ -1,0 +1,106 @@
+"""One bucket of a window: the sums of one (provider, endpoint, method).
+
+Money is counted in pico-dollars (1e-12 USD), as whole numbers: sums have no rounding, in whatever order.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Optional
+
+import msgspec
+
+from recost.event import NS_PER_MS
+from recost.latency import INDEX_MAX, Latencies
+from recost.wire import MetricEntry
+
+PICO_USD_PER_CENT = 10**10
+
+BucketKey = tuple[str, str, str]
+"""(provider, endpoint, method)"""
+UNKNOWN_PROVIDER = "unknown"
+"""The provider of hosts without a rule."""
+
+_INT64_MAX = (1 << 63) - 1
+
+
+def pico_usd(cents: float) -> int:
+    """``cents`` in the unit of all sums. What is no amount (negative, infinite, not a number) is 0."""
+    return round(cents * PICO_USD_PER_CENT) if 0 <= cents < _INT64_MAX // PICO_USD_PER_CENT else 0
+
+
+class Row(msgspec.Struct, array_like=True):
+    """A bucket as plain data. Fields are only ever appended."""
+
+    provider: str
+    endpoint: str
+    method: str
+    errors: int
+    request_bytes: int
+    response_bytes: int
+    cost_pico_usd: int
+    exact: bytes
+    counts: dict[Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)], int]
+    folded_ns: int
+
+
+class Bucket:
+    """What the calls to one endpoint add up to. One thread at a time."""
+
+    __slots__ = ("cost_pico_usd", "errors", "latencies", "request_bytes", "response_bytes", "samples")
+
+    def __init__(self, latencies: Optional[Latencies] = None) -> None:
+        self.errors = 0
+        self.request_bytes = 0
+        self.response_bytes = 0
+        self.cost_pico_usd = 0
+        self.latencies = latencies if latencies is not None else Latencies()  # it also counts the calls
+        self.samples = self.latencies.samples  # the same object, one look-up nearer
+
+    def merge(self, other: Bucket) -> None:
+        """Add what ``other`` holds, which stays as it is."""
+        self.errors += other.errors
+        self.request_bytes += other.request_bytes
+        self.response_bytes += other.response_bytes
+        self.cost_pico_usd += other.cost_pico_usd
+        self.latencies.merge(other.latencies)
+
+    def to_entry(self, key: BucketKey) -> MetricEntry:
+        p50, p95 = self.latencies.percentiles_ms(50, 95)
+        return MetricEntry(
+            *key,
+            request_count=self.latencies.count,
+            error_count=self.errors,
+            total_latency_ms=round(self.latencies.total_ns / NS_PER_MS, 3),
+            p50_latency_ms=round(p50, 3),
+            p95_latency_ms=round(p95, 3),
+            total_request_bytes=self.request_bytes,
+            total_response_bytes=self.response_bytes,
+            estimated_cost_cents=self.cost_pico_usd / PICO_USD_PER_CENT,
+        )
+
+    def to_row(self, key: BucketKey) -> Row:
+        exact, counts, folded_ns = self.latencies.to_data()
+        return Row(
+            *key,
+            errors=self.errors,
+            request_bytes=to_int64(self.request_bytes),
+            response_bytes=to_int64(self.response_bytes),
+            cost_pico_usd=to_int64(self.cost_pico_usd),
+            exact=exact,
+            counts=counts,
+            folded_ns=to_int64(folded_ns),
+        )
+
+    @classmethod
+    def from_row(cls, row: Row) -> Bucket:
+        bucket = cls(Latencies.from_data(row.exact, row.counts, row.folded_ns))
+        bucket.errors = row.errors
+        bucket.request_bytes = row.request_bytes
+        bucket.response_bytes = row.response_bytes
+        bucket.cost_pico_usd = row.cost_pico_usd
+        return bucket
+
+
+def to_int64(value: int) -> int:
+    """Only a hostile worker gets a sum out of this range; it must not make the window impossible to keep."""
+    return min(max(value, -_INT64_MAX), _INT64_MAX)

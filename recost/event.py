@@ -1,0 +1,86 @@
+"""The records that cross the ring: what a worker says of one finished call.
+
+Arrays, not maps: a field's place is its name, so fields are only ever appended and an older reader ignores
+what it does not know.  No header, body, query, fragment or user-info has a field here, so none can cross.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Optional
+
+import msgspec
+
+NS_PER_MS = 1_000_000
+
+
+class CallEvent(msgspec.Struct, array_like=True, gc=False, tag=0, tag_field="t"):
+    """One finished outbound HTTP call, as the wrapper saw it."""
+
+    at_ns: int
+    """Wall clock when the call began, ns since the epoch."""
+    duration_ns: int
+    method: str
+    """Upper case."""
+    scheme: str
+    netloc: str
+    """``host`` or ``host:port``, lower case, without user-info; the port only where the URL names one."""
+    path: str
+    """As sent, without query and fragment; at most ``MAX_PATH`` characters."""
+    status: int
+    """0: no response came (refused, timed out, cancelled)."""
+    request_bytes: int
+    response_bytes: int
+
+    @property
+    def error(self) -> bool:
+        return self.status == 0 or self.status >= 400
+
+
+MAX_PATH = 1024
+
+encode = msgspec.msgpack.Encoder().encode
+decode = msgspec.msgpack.Decoder(CallEvent).decode
+
+
+class RawEvent(NamedTuple):
+    """One captured call as ``install(callback)`` hands it out and ``Aggregator.ingest`` takes it."""
+
+    timestamp: float
+    """Start of the call, ms since the epoch."""
+    method: str
+    url: str
+    """Without query, fragment and user-info."""
+    host: str
+    """Without port."""
+    path: str
+    status_code: int
+    """0 when no response came."""
+    latency_ms: float
+    request_bytes: int
+    response_bytes: int
+    provider: Optional[str] = None
+    endpoint_category: Optional[str] = None
+    error: bool = False
+
+
+def host_of(netloc: str) -> str:
+    """The host of ``netloc``: no port, no brackets of an IPv6 address, no trailing dot."""
+    if netloc.startswith("["):
+        return netloc[1:].partition("]")[0]
+    return netloc.partition(":")[0].rstrip(".")
+
+
+def to_raw(event: CallEvent) -> RawEvent:
+    """The public form of ``event``, without provider: the worker does not know it."""
+    return RawEvent(
+        timestamp=event.at_ns / NS_PER_MS,
+        method=event.method,
+        url=f"{event.scheme}://{event.netloc}{event.path}",
+        host=host_of(event.netloc),
+        path=event.path,
+        status_code=event.status,
+        latency_ms=event.duration_ns / NS_PER_MS,
+        request_bytes=event.request_bytes,
+        response_bytes=event.response_bytes,
+        error=event.error,
+    )

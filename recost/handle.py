@@ -1,0 +1,158 @@
+"""``init()``, the handle that it returns, and ``flush()``."""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import os
+from types import TracebackType
+from typing import TYPE_CHECKING, Literal, Optional
+
+from recost import _runtime
+from recost._capture import add_sink, remove_sink
+from recost._native import new_rlock
+from recost._runtime import Runtime
+from recost.config import Keywords, RecostConfig, differing, resolve
+from recost.ring.layout import FLUSH_AT_MS, FLUSH_NONE, FLUSH_OK, FLUSH_SIZE, FLUSH_STATUS
+from recost.wire import FlushStatus
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack  # 3.11 has it; no dependency at run time
+
+logger = logging.getLogger("recost")
+
+
+class RecostHandle:
+    """One ``init()``. Any thread may use it, and so may forked children, each for itself.
+
+    As a context manager it disposes of itself at the end of the block.
+    """
+
+    def __init__(self, runtime: Optional[Runtime]) -> None:
+        self._made = runtime
+        self._settings = RecostConfig(enabled=False) if runtime is None else runtime.settings
+
+    @property
+    def pid(self) -> int:
+        """The process that the handle acts for: this one."""
+        return os.getpid()
+
+    @property
+    def last_flush_status(self) -> Optional[FlushStatus]:
+        """The last delivery with events of this process in it; None before the first."""
+        runtime = self._runtime()
+        words = runtime.status_words() if runtime is not None else None
+        if words is None or words[FLUSH_STATUS] == FLUSH_NONE:
+            return None
+        status: Literal["ok", "error"] = "ok" if words[FLUSH_STATUS] == FLUSH_OK else "error"
+        return FlushStatus(status, words[FLUSH_SIZE], words[FLUSH_AT_MS])
+
+    def flush_blocking(self, timeout_s: float = 3.0) -> bool:
+        """Ask for one delivery attempt at once and wait up to ``timeout_s``.
+
+        True: everything that this process published before the call is settled, that is delivered, refused for
+        good, or back in the spool to wait; ``last_flush_status`` says which. False: it goes on behind.
+        """
+        runtime = self._runtime()
+        return runtime is None or runtime.flush(timeout_s)
+
+    def dispose(self) -> None:
+        """Stop capturing, deliver what is left within ``shutdown_flush_timeout_ms``, detach. Idempotent."""
+        runtime = self._runtime()
+        if runtime is None or runtime.disposed:
+            return
+        _stop_capture_of(runtime)
+        runtime.dispose(self._settings.shutdown_flush_timeout_ms / 1000)
+
+    def reinit_after_fork(self) -> None:
+        """Not needed: a forked child notices at its first call. Kept for programs that call it; idempotent."""
+
+    def __enter__(self) -> RecostHandle:
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self.dispose()
+
+    def _runtime(self) -> Optional[Runtime]:
+        return None if self._made is None else self._made.here()
+
+
+def init(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) -> RecostHandle:
+    """Patch the HTTP clients and return the handle. Makes no file and starts nothing: the first captured call does.
+
+    Keywords beat ``config``, which beats ``RECOST_*`` variables. Called again, the new settings count once they
+    are found right, and the old handle is detached without waiting. Any thread may call it.
+
+    Raises ``ConfigError`` (a ``ValueError``) for a wrong setting, ``TypeError`` for an unknown one, ``ImportError``
+    naming the extra when ``local_transport="ws"`` lacks its package.
+    """
+    resolved = resolve(config, settings, os.environ)
+    with _initialising:
+        old = _runtime.current
+        old = None if old is None or old.disposed else old.here()
+        if not resolved.enabled:
+            _replace(old, None)
+            return RecostHandle(None)
+        runtime = Runtime(resolved)
+        _replace(old, runtime)
+        add_sink(_runtime.record)
+        handle = RecostHandle(runtime)
+        if resolved.auto_shutdown_handlers:
+            _at_exit(handle)
+        return handle
+
+
+def flush(timeout: float = 5.0) -> bool:
+    """``flush_blocking`` of the current ``init()``, in seconds; True when there is none."""
+    runtime = _runtime.current
+    return runtime is None or runtime.here().flush(timeout)
+
+
+def _replace(old: Optional[Runtime], new: Optional[Runtime]) -> None:
+    if old is not None:
+        if new is not None:
+            _warn_of_differing(old.settings, new.settings)
+        _stop_capture_of(old)
+        old.dispose(0)
+    if new is not None:
+        _runtime.adopt(new)
+
+
+def _warn_of_differing(old: RecostConfig, new: RecostConfig) -> None:
+    changed = differing(old, new)
+    if changed:
+        logger.warning("init() was called again and its settings count from now on: %s", "; ".join(changed))
+
+
+def _stop_capture_of(runtime: Runtime) -> None:
+    if _runtime.current is not None and _runtime.current.here() is runtime:
+        _runtime.current = None
+        remove_sink(_runtime.record)
+
+
+def _at_exit(handle: RecostHandle) -> None:
+    """Dispose of the newest handle at exit. One hook for the life of the process, however often ``init`` is called."""
+    global _newest, _hooked  # noqa: PLW0603 - module state of the one atexit hook
+    _newest = handle
+    if not _hooked:
+        _hooked = True
+        atexit.register(_dispose_newest)
+
+
+def _dispose_newest() -> None:
+    if _newest is not None:
+        _newest.dispose()
+
+
+def _renew_lock_in_child() -> None:
+    """Another thread of the parent may have held it."""
+    global _initialising  # noqa: PLW0603 - a lock is renewed, never repaired
+    _initialising = new_rlock()
+
+
+_initialising = new_rlock()
+_newest: Optional[RecostHandle] = None
+_hooked = False
+os.register_at_fork(after_in_child=_renew_lock_in_child)

@@ -1,0 +1,115 @@
+"""Who leads: the files of an election that workers, the collector and the command line all look at.
+
+``leader.lock`` is locked by the collector for as long as it leads and holds nothing: some lock libraries empty the
+file when a contender opens it.  ``leader.json`` says who that is.  ``spawn.lock`` is taken by a worker around
+looking for a leader and starting one, so that of 32 workers at once only one does.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+from typing import Literal, Optional
+
+import msgspec
+
+from recost.paths import pid_namespace, process_start
+
+LEADER_LOCK = "leader.lock"
+LEADER_INFO = "leader.json"
+SPAWN_LOCK = "spawn.lock"
+REQUESTS = "requests"
+WAKE = "wake"
+
+HANDOVER_SIGNAL = signal.SIGUSR1
+"""Tells a spawned collector to commit and make room at once for one of a newer version."""
+
+LeaderKind = Literal["spawned", "run", "thread"]
+
+
+class Leader(msgspec.Struct, frozen=True):
+    """The process that leads in a runtime directory, as it describes itself."""
+
+    pid: int
+    process_start: int
+    pid_namespace: int
+    version: str
+    kind: LeaderKind
+    epoch: int
+    spool: str
+    """Directory of its spool."""
+    started_at_ms: int = 0
+    trouble: str = ""
+    """Why it works in a degraded way, e.g. with its state in another place; empty: it does not."""
+
+    def is_alive(self) -> bool:
+        """True when that very process exists in our pid namespace."""
+        return self.pid_namespace == pid_namespace() and process_start(self.pid) == self.process_start
+
+
+def read_leader(directory: str) -> Optional[Leader]:
+    """The last leader's description; None when there is none or it cannot be read."""
+    try:
+        with open(os.path.join(directory, LEADER_INFO), "rb") as file:
+            return msgspec.json.decode(file.read(4096), type=Leader)
+    except (OSError, msgspec.MsgspecError):
+        return None
+
+
+def write_leader(directory: str, leader: Leader) -> None:
+    """Publish ``leader`` in one step. Only the holder of the leader lock calls it."""
+    path = os.path.join(directory, LEADER_INFO)
+    unfinished = f"{path}.{leader.pid}"
+    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    try:
+        os.write(fd, msgspec.json.encode(leader))
+    finally:
+        os.close(fd)
+    os.rename(unfinished, path)
+
+
+def open_lock(directory: str, name: str) -> int:
+    """A descriptor of a lock file, made when missing; not inherited by programs that are executed."""
+    path = os.path.join(directory, name)
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+
+
+def try_lock(fd: int) -> bool:
+    """Take the lock without waiting. False: somebody else has it."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def unlock(fd: int) -> None:
+    """Free the lock for every copy of ``fd``, those that a concurrent fork has leaked included."""
+    fcntl.flock(fd, fcntl.LOCK_UN)
+
+
+def has_leader(directory: str) -> bool:
+    """True when somebody holds the leader lock. Call it only while holding the spawn lock, or to report.
+
+    The probe takes the lock for an instant, which a collector that starts up waits out.
+    """
+    fd = open_lock(directory, LEADER_LOCK)
+    try:
+        return not try_lock(fd)
+    finally:
+        os.close(fd)
+
+
+def wake_leader(directory: str) -> None:
+    """Make the collector turn now instead of at its next poll. Without a collector nothing happens."""
+    try:
+        fd = os.open(os.path.join(directory, WAKE), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+    except OSError:  # nobody reads it, or nobody ever led here
+        return
+    try:
+        os.write(fd, b"\0")
+    except OSError:  # the pipe is full: it wakes anyway
+        return
+    finally:
+        os.close(fd)

@@ -1,0 +1,282 @@
+"""Where recost keeps its files, whose they must be, and what identifies this machine's run and a process in it.
+
+    runtime directory   rings, locks: gone after a reboot, in memory where that is possible
+    state directory     spool and log: must survive a reboot, on a disk of this machine
+    local directory     the user's telemetry files
+
+The functions that end in ``_dir`` decide and make nothing, so that workers, collector and command line come to
+the same answer.  ``open_private_dir`` makes.  A name in a sticky directory can be guessed: whoever made it first
+owns it, and everything that we trust hangs on that check.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import os
+import pwd
+import stat
+import sys
+import zlib
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from recost._mounts import network_file_system, read_mountinfo
+from recost.ring.layout import MAJOR
+
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the name below it is checked for owner, link and mode
+TEMP_DIRECTORIES = ("/tmp", "/var/tmp")  # noqa: S108 - likewise
+LASTING_TEMP = "/var/tmp"  # noqa: S108 - likewise
+OWNER_ONLY = 0o700
+WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
+NO_BOOT_ID = bytes(16)
+
+
+class PrivateDirError(OSError):
+    """A directory that must be ours alone may be somebody else's. ``found`` says what is wrong with it."""
+
+    def __init__(self, path: str, found: str) -> None:
+        text = (
+            f"refused, {found}: want a directory of uid {os.geteuid()} alone; remove it, or name one that does"
+            " not exist yet (RECOST_RUNTIME_DIR, RECOST_STATE_DIR), it is made with mode 0700"
+        )
+        super().__init__(errno.EPERM, text, path)
+        self.found = found
+
+    def __reduce__(self) -> tuple[type[PrivateDirError], tuple[str, str]]:
+        return PrivateDirError, (self.filename, self.found)
+
+
+class StateDir(NamedTuple):
+    """Where state goes, and why not where it should; ``degraded`` is empty or a complete sentence."""
+
+    path: str
+    degraded: str
+
+
+def runtime_dir(environ: Mapping[str, str] = os.environ) -> str:
+    """The directory of rings and locks. Processes of one uid that see the same one share a collector."""
+    chosen = environ.get("RECOST_RUNTIME_DIR", "").strip()
+    if chosen:
+        return absolute(chosen, environ)
+    if _writable(SHARED_MEMORY):
+        return f"{SHARED_MEMORY}/recost-{os.geteuid()}-v{MAJOR}"
+    wanted = (environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP"))
+    return os.path.join(_first_writable((*wanted, *TEMP_DIRECTORIES)), _temporary_name())
+
+
+def runtime_dirs(environ: Mapping[str, str] = os.environ) -> list[str]:
+    """``runtime_dir`` and, unless that is a temporary one itself, the one for rings that do not fit there.
+
+    The second follows from the first alone: a collector must find what a worker with another ``TMPDIR`` put there,
+    and the collectors of two runtime directories must not meet in it.
+    """
+    first = runtime_dir(environ)
+    if os.path.basename(first) == _temporary_name():
+        return [first]
+    chosen = environ.get("RECOST_RUNTIME_DIR", "").strip()
+    name = _temporary_name() + (f"-{zlib.crc32(os.fsencode(first)):08x}" if chosen else "")
+    return [first, os.path.join(_first_writable(TEMP_DIRECTORIES), name)]
+
+
+def state_dir(environ: Mapping[str, str] = os.environ) -> StateDir:
+    """The directory of spool and log: the configured one, or the first of the lesser ones that will do."""
+    chosen = environ.get("RECOST_STATE_DIR", "").strip()
+    path = absolute(chosen, environ) if chosen else os.path.join(home_dir(environ), ".recost", "state")
+    mounts = read_mountinfo()
+    trouble = _state_trouble(path, mounts)
+    if not trouble:
+        return StateDir(path, "")
+    lesser = f"{LASTING_TEMP}/recost-{os.geteuid()}"
+    lesser_trouble = _state_trouble(lesser, mounts)
+    if lesser_trouble:
+        trouble, lesser = f"{trouble}, {lesser_trouble}", runtime_dir(environ)
+    hint = "set RECOST_STATE_DIR to a directory of this user on a local disk"
+    return StateDir(lesser, f"state is kept in {lesser}: {trouble}; {hint}")
+
+
+def local_dir(environ: Mapping[str, str] = os.environ) -> str:
+    """The directory of the local telemetry files."""
+    chosen = environ.get("RECOST_LOCAL_DIR", "").strip()
+    if chosen:
+        return absolute(chosen, environ)
+    return os.path.join(home_dir(environ), ".recost", "local-telemetry")
+
+
+def absolute(path: str, environ: Mapping[str, str] = os.environ) -> str:
+    """``path`` from a variable: below the working directory if relative; a ``~`` may have come unexpanded."""
+    if path == "~" or path.startswith("~/"):
+        path = home_dir(environ) + path[1:]
+    try:
+        return os.path.abspath(path)
+    except FileNotFoundError:  # the working directory was removed
+        return os.path.normpath(f"/{path}")
+
+
+def home_dir(environ: Mapping[str, str] = os.environ) -> str:
+    """``$HOME``; the home of the effective user where that one is not writable: a server dropped its privileges."""
+    home = environ.get("HOME", "")
+    home = home if os.path.isabs(home) else ""
+    if home and (_writable(home) or _writable(os.path.join(home, ".recost"))):
+        return home
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_dir or home or "/"
+    except KeyError:  # a container's uid without a name
+        return home or "/"
+
+
+def open_private_dir(path: str) -> int:
+    """A descriptor of ``path``, made with its parents (mode 0700) if missing. The caller closes it.
+
+    Raises ``PrivateDirError`` for a link, for another owner's, and for one that others may write: they can
+    have put files in it. One that others may only read becomes 0700. Any other ``OSError`` passes.
+    """
+    path = os.path.abspath(path)  # a trailing slash would follow a link
+    try:
+        fd = _open_dir(path)
+    except FileNotFoundError:
+        make_dirs(path)
+        fd = _open_dir(path)
+    try:
+        found = os.fstat(fd)
+        _refuse_unsafe(path, found)
+        if stat.S_IMODE(found.st_mode) & 0o777 != OWNER_ONLY:
+            os.fchmod(fd, OWNER_ONLY)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
+def make_private_dir(path: str) -> None:
+    """As ``open_private_dir``, for who needs no descriptor."""
+    os.close(open_private_dir(path))
+
+
+def make_dirs(path: str) -> None:
+    """Make absolute ``path`` and what is missing above it, each for its owner alone; what exists stays as it is."""
+    try:
+        os.mkdir(path, OWNER_ONLY)
+    except FileExistsError:
+        return
+    except FileNotFoundError:
+        make_dirs(os.path.dirname(path))
+        with contextlib.suppress(FileExistsError):  # another process was faster
+            os.mkdir(path, OWNER_ONLY)
+
+
+@functools.cache
+def boot_id() -> bytes:
+    """16 bytes that differ from boot to boot and are the same in all containers; zeros where there is none."""
+    if sys.platform == "darwin":
+        return _boot_id_of_macos()
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
+            return _from_uuid(file.read())
+    except OSError:
+        return NO_BOOT_ID
+
+
+def pid_namespace() -> int:
+    """Inode of this process's pid namespace, 0 where there is none."""
+    return _inode("/proc/self/ns/pid")
+
+
+def mount_namespace() -> int:
+    """Inode of this process's mount namespace, 0 where there is none."""
+    return _inode("/proc/self/ns/mnt")
+
+
+def process_start(pid: int) -> int:
+    """When ``pid`` started, in clock ticks since boot; 0 when it is gone or this cannot be known."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            after_name = file.read().rpartition(b")")[2]  # the name may hold spaces and brackets
+        return int(after_name.split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
+
+
+def _temporary_name() -> str:
+    # The temp directory may survive a reboot, the rings in it must not be read again after one.
+    return f"recost-{os.geteuid()}-v{MAJOR}-{boot_id().hex()[:8]}"
+
+
+def _first_writable(directories: tuple[str, ...]) -> str:
+    return next((path for path in directories if os.path.isabs(path) and _writable(path)), directories[-1])
+
+
+def _writable(directory: str) -> bool:
+    effective = os.access in os.supports_effective_ids
+    return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK, effective_ids=effective)
+
+
+def _open_dir(path: str) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except OSError as exc:
+        if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        found = "it is a link" if os.path.islink(path) else "it is no directory, or below a file"
+        raise PrivateDirError(path, found) from None
+
+
+def _refuse_unsafe(path: str, found: os.stat_result) -> None:
+    if found.st_uid != os.geteuid():
+        raise PrivateDirError(path, f"it is owned by uid {found.st_uid}")
+    if found.st_mode & WRITABLE_BY_OTHERS:
+        raise PrivateDirError(path, f"its mode is {stat.S_IMODE(found.st_mode):04o}, others may write to it")
+
+
+def _state_trouble(path: str, mountinfo: str) -> str:
+    """Why ``path`` cannot hold state; empty when it can. Makes nothing."""
+    kind = network_file_system(os.path.realpath(path), mountinfo)
+    if kind:
+        return f"{path} is on a network file system ({kind})"
+    try:
+        fd = _open_dir(path)
+    except FileNotFoundError:
+        above = _nearest_existing(path)
+        return "" if _writable(above) else f"{above} is not writable"
+    except OSError as exc:
+        return _reason(path, exc)
+    try:
+        _refuse_unsafe(path, os.fstat(fd))
+    except PrivateDirError as exc:
+        return _reason(path, exc)
+    finally:
+        os.close(fd)
+    return "" if _writable(path) else f"{path} is not writable"
+
+
+def _reason(path: str, exc: OSError) -> str:
+    return f"{path}: {exc.found if isinstance(exc, PrivateDirError) else exc.strerror}"
+
+
+def _nearest_existing(path: str) -> str:
+    while not os.path.lexists(path):
+        path = os.path.dirname(path)
+    return path
+
+
+def _inode(path: str) -> int:
+    try:
+        return os.stat(path).st_ino
+    except OSError:
+        return 0
+
+
+def _from_uuid(text: str) -> bytes:
+    try:
+        return bytes.fromhex(text.strip().replace("-", "")).ljust(16, b"\0")[:16]
+    except ValueError:
+        return NO_BOOT_ID
+
+
+def _boot_id_of_macos() -> bytes:
+    import ctypes  # noqa: PLC0415 - macOS only, once per process
+
+    text, size = ctypes.create_string_buffer(64), ctypes.c_size_t(64)
+    found = ctypes.CDLL(None).sysctlbyname(b"kern.bootsessionuuid", text, ctypes.byref(size), None, 0)
+    return _from_uuid(text.value.decode("ascii", "replace")) if found == 0 else NO_BOOT_ID

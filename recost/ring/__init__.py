@@ -1,0 +1,1 @@
+"""The shared-memory ring between one worker and the collector: one file, one producer, one consumer."""

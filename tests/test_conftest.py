@@ -1,0 +1,176 @@
+"""The net under the suite: a pytest of its own runs a test that leaves something behind, and fails."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests import leaks
+from tests.harness import wait_until
+
+ROOT = Path(__file__).parents[1]
+
+HEAD = """
+import os, subprocess, sys, threading, time
+from tests import leaks
+from tests.harness import run_child, start_child
+
+leaks.GRACE_S = 0.5
+SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
+"""
+
+LEAVE_A_PROCESS = """
+def test_it():
+    print("PID", subprocess.Popen(SLEEP).pid)
+"""
+
+LEAVE_A_DAEMON = """
+def test_it():
+    code = f"import subprocess; print('PID', subprocess.Popen({SLEEP!r}, start_new_session=True).pid)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+"""
+
+LEAVE_A_DAEMON_KNOWN_BY_ITS_FILE_ONLY = """
+def test_it(place):
+    with open(place.runtime / "lock", "w") as lock:
+        code = f"import subprocess; print('PID', subprocess.Popen({SLEEP!r}, pass_fds=[{lock.fileno()}]).pid)"
+        subprocess.run([sys.executable, "-c", code], check=True, env={}, pass_fds=[lock.fileno()])
+"""
+
+LEAVE_A_FORKED_CHILD = """
+def test_it():
+    print("PID", start_child(lambda: time.sleep(60)))
+"""
+
+LEAVE_A_CHILD_THAT_NOBODY_WAITED_FOR = """
+def test_it():
+    print("PID", start_child(int))
+"""
+
+
+def run_pytest(folder: Path, test: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    (folder / "test_inner.py").write_text(HEAD + textwrap.dedent(test))
+    command = [sys.executable, "-m", "pytest", "-p", "tests.conftest", "-p", "no:cacheprovider", "-p", "no:xdist"]
+    outside = {name: value for name, value in os.environ.items() if name != "CI"}
+    return subprocess.run(
+        [*command, "-s", "-c", os.devnull, str(folder)],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=folder,
+        env={**outside, "PYTHONPATH": f"{ROOT}:{ROOT / 'collector'}", **environ},
+        timeout=60,
+    )
+
+
+def is_gone(pid: int) -> bool:
+    """No such process, or a dead orphan that init has not reaped."""
+    stat = leaks.PROC / str(pid) / "stat"
+    return not stat.exists() or ") Z " in stat.read_text()
+
+
+def found(pattern: str, text: str) -> tuple[str, ...]:
+    match = re.search(pattern, text)
+    assert match, text
+    return match.groups()
+
+
+@pytest.mark.skipif(not leaks.PROC.exists(), reason="looks at /proc")
+@pytest.mark.parametrize(
+    "test",
+    [
+        pytest.param(LEAVE_A_PROCESS, id="process"),
+        pytest.param(LEAVE_A_DAEMON, id="daemon"),
+        pytest.param(LEAVE_A_DAEMON_KNOWN_BY_ITS_FILE_ONLY, id="daemon_without_environment"),
+        pytest.param(LEAVE_A_FORKED_CHILD, id="forked"),
+        pytest.param(LEAVE_A_CHILD_THAT_NOBODY_WAITED_FOR, id="not_waited_for"),
+    ],
+)
+def test_a_test_that_leaves_a_process_fails_with_its_pid_and_ends_it(tmp_path: Path, test: str):
+    ran = run_pytest(tmp_path, test)
+
+    assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout
+    pid = int(found(r"PID (\d+)", ran.stdout)[0])
+    assert f"process {pid}:" in ran.stdout
+    wait_until(lambda: is_gone(pid), what=f"{pid} to be gone")
+
+
+def test_a_test_that_leaves_a_thread_fails(tmp_path: Path):
+    ran = run_pytest(
+        tmp_path,
+        """
+        def test_it():
+            threading.Thread(target=time.sleep, args=[2], name="straggler").start()
+        """,
+    )
+
+    assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout
+    assert "thread straggler" in ran.stdout
+
+
+def test_a_tidy_test_passes_and_its_folders_go(tmp_path: Path):
+    """The control: what leaves in time is no leak, a daemon thread neither."""
+    ran = run_pytest(
+        tmp_path,
+        """
+        def test_it(place):
+            assert os.environ["RECOST_RUNTIME_DIR"] == str(place.runtime)
+            assert not any(any(folder.iterdir()) for folder in place)
+            print("PLACE", place.runtime, place.home)
+            subprocess.Popen([sys.executable, "-c", "import time; time.sleep(0.2)"]).wait()
+            threading.Thread(target=time.sleep, args=[0.1]).start()
+            threading.Thread(target=time.sleep, args=[60], daemon=True).start()
+            assert run_child(lambda: os._exit(7)) == 7
+            assert run_child(lambda: 1 / 0) == 1
+            assert run_child(lambda: os.kill(os.getpid(), 9)) == -9
+        """,
+    )
+
+    assert ran.returncode == pytest.ExitCode.OK, ran.stdout
+    folders = found(r"PLACE (\S+) (\S+)", ran.stdout)
+    assert [Path(folder).parents[2].exists() for folder in folders] == [False, False]
+
+
+def test_a_runtime_directory_outside_the_test_s_own_place_is_seen(tmp_path: Path):
+    before = leaks.look("no such mark", shared_memory=tmp_path)
+    stray = tmp_path / f"recost-{os.geteuid()}-v1"
+    stray.mkdir()
+    (stray / "ring-1").touch()
+    (tmp_path / "recost-test-00000000").mkdir()  # a run of the suite
+
+    left = leaks.look("no such mark", shared_memory=tmp_path).without(before)
+
+    assert left.directories == {stray}
+    assert str(left) == f"directory {stray}: ['ring-1']"
+
+
+def test_settings_of_the_shell_do_not_reach_a_test(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RECOST_API_KEY", "rc-somebody")
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:1")
+
+    ran = run_pytest(
+        tmp_path,
+        """
+        def test_it():
+            assert "https_proxy" not in os.environ
+            assert sorted(n for n in os.environ if n.startswith("RECOST_")) == [
+                "RECOST_LOCAL_DIR", "RECOST_RUNTIME_DIR", "RECOST_STATE_DIR"
+            ]
+        """,
+    )
+
+    assert ran.returncode == pytest.ExitCode.OK, ran.stdout
+
+
+@pytest.mark.parametrize(("environ", "code"), [({"CI": "true"}, 5), ({}, 0)], ids=["gate", "by_hand"])
+def test_a_gate_in_which_every_test_was_skipped_fails(tmp_path: Path, environ: dict[str, str], code: int):
+    """By hand it is what was asked for."""
+    ran = run_pytest(tmp_path, "def test_it():\n    __import__('pytest').skip()", **environ)
+
+    assert ran.returncode == code, ran.stdout
