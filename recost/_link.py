@@ -87,7 +87,7 @@ class Link:
         return self._ring.words[FLUSHED_THROUGH] >= position
 
     def flush(self, position: int, timeout_s: float) -> bool:
-        """Ask for one delivery attempt of everything before ``position`` and wait for it, replacing a dead collector."""
+        """Ask for one delivery attempt of all before ``position`` and wait for it, replacing a dead collector."""
         deadline = time.monotonic() + timeout_s
         if self.is_settled(position):
             return True

@@ -28,7 +28,17 @@ from recost.errors import RecostError
 from recost.event import NS_PER_MS, CallEvent, encode
 from recost.paths import make_private_dir, runtime_dirs
 from recost.ring.files import RingFile, create_ring
-from recost.ring.layout import CLOSED, DROPPED_BIG, DROPPED_FULL, FAULTS, seed_of
+from recost.ring.layout import (
+    CLOSED,
+    DROPPED_BIG,
+    DROPPED_FULL,
+    FAULTS,
+    FLUSH_AT_MS,
+    FLUSH_OK,
+    FLUSH_SIZE,
+    FLUSH_STATUS,
+    seed_of,
+)
 from recost.ring.sentinel import new_sentinel
 from recost.ring.writer import Words, Writer
 
@@ -61,6 +71,7 @@ class Runtime:
         self._euid = os.geteuid()
         self._looked_at_ns = 0
         self._looks_seen = -1
+        self._told_flush_ms = 0
 
     def here(self) -> Runtime:
         """The Runtime of this process: itself, or in a forked child its successor, made on first demand."""
@@ -164,8 +175,6 @@ class Runtime:
                 writer.offer(self._kept.popleft())
             self._writer = writer
             self.link.start(self._look)
-            if self.settings.collector == "thread":
-                start_in_process(self.directory)
 
     def _create_ring(self) -> Optional[RingFile]:
         """A ring in the first runtime directory that takes one; None, reported once, when none does."""
@@ -191,7 +200,7 @@ class Runtime:
             self._let_go()
 
     def _look_from_event_path(self) -> None:
-        """Once a second: is the ring still ours and on disk; and does the watcher thread run?"""
+        """Once a second: see whether the ring is still ours and on disk, and whether the watcher thread runs."""
         ring, link = self.ring, self.link
         if ring is None or link is None:
             if self._kept:
@@ -223,7 +232,11 @@ class Runtime:
         link, ring = self.link, self.ring
         if link is None or ring is None or not self.ours[0]:
             return
+        if self.settings.collector == "thread":
+            start_in_process(self.directory)  # here, for its imports take longer than a request should wait
         ring.words[FAULTS] = fault_count()
+        if self.settings.debug:
+            self._tell_flush(ring)
         self._tell_drops(ring)
         self._troubles.tell()
         link.look()
@@ -236,6 +249,13 @@ class Runtime:
         else:
             self._troubles.over("drops")
         self._dropped_seen = dropped
+
+    def _tell_flush(self, ring: RingFile) -> None:
+        at_ms = ring.words[FLUSH_AT_MS]
+        if at_ms != self._told_flush_ms:
+            self._told_flush_ms = at_ms
+            outcome = "ok" if ring.words[FLUSH_STATUS] == FLUSH_OK else "error"
+            sys.stderr.write(f"[recost] flush {outcome}, {ring.words[FLUSH_SIZE]} metric entries\n")
 
 
 current: Optional[Runtime] = None

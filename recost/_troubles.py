@@ -1,4 +1,4 @@
-"""Tells the user of trouble: ``on_error`` if there is one, else one warning per kind and episode. Never on a request."""
+"""Tells the user of trouble, never on a request: ``on_error``, or without it one warning per kind and episode."""
 
 from __future__ import annotations
 
@@ -39,22 +39,23 @@ class Troubles:
 
     def notice(self, notice: Notice) -> None:
         """The collector's word, on the watcher's thread."""
-        if self._on_error is not None:
-            self._call(to_error(notice))
-        elif notice.first:
-            logger.warning("%s", to_error(notice))
+        error = to_error(notice)
+        if not self._call(error) and notice.first:
+            logger.warning("%s", error)
 
     def tell(self) -> None:
         """Tell what waits. On the watcher's thread, or at the end of a flush."""
         while self._waiting:
             error = self._waiting.popleft()
-            if self._on_error is not None:
-                self._call(error)
-            else:
+            if not self._call(error):
                 logger.warning("%s", error)
 
-    def _call(self, error: Exception) -> None:
+    def _call(self, error: Exception) -> bool:
+        """Hand it to ``on_error``, containing what that raises. False: there is none."""
+        if self._on_error is None:
+            return False
         try:
-            self._on_error(error)  # type: ignore[misc] - callers have checked it
+            self._on_error(error)
         except Exception:
             logger.exception("on_error raised and is contained")
+        return True

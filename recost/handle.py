@@ -17,7 +17,7 @@ from recost.ring.layout import FLUSH_AT_MS, FLUSH_NONE, FLUSH_OK, FLUSH_SIZE, FL
 from recost.wire import FlushStatus
 
 if TYPE_CHECKING:
-    from typing_extensions import Unpack  # 3.11 has it; no dependency at run time
+    from typing_extensions import Self, Unpack  # 3.11 has them; no dependency at run time
 
 logger = logging.getLogger("recost")
 
@@ -67,7 +67,7 @@ class RecostHandle:
     def reinit_after_fork(self) -> None:
         """Not needed: a forked child notices at its first call. Kept for programs that call it; idempotent."""
 
-    def __enter__(self) -> RecostHandle:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

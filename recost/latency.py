@@ -75,7 +75,10 @@ class Latencies:
             self.fold()
 
     def percentiles_ms(self, *percents: int) -> list[float]:
-        """Nearest rank: the sample at index ``ceil(n * p) - 1`` of the sorted ones, in ms; 0.0 of no samples."""
+        """Nearest rank: the sample at index ``ceil(n * p) - 1`` of the sorted ones, in ms; 0.0 of no samples.
+
+        Once there is a histogram this folds what came since: it had to be counted in anyway.
+        """
         n = self.count
         if not n:
             return [0.0] * len(percents)

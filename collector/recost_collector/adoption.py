@@ -12,9 +12,10 @@ import os
 import time
 
 from recost.paths import boot_id
-from recost_collector.aggregate import OpenWindow
+from recost_collector.changes import Changes, Kept, StoredFrame
+from recost_collector.open_window import OpenWindow
 from recost_collector.service import Service
-from recost_collector.spool import Changes, Kept, Spool, SpoolTrouble, StoredFrame
+from recost_collector.spool import Spool, SpoolTrouble
 from recost_collector.spool_place import Place, is_stale, orphans, remove
 
 STEP = 50

@@ -1,153 +1,128 @@
-"""Events into open windows: one window per session, counted by (provider, endpoint, method)."""
+"""Events into open windows: one window per session, counted by (provider, endpoint, method).
+
+A window closes when its interval has passed, when enough events are in it, when one bucket too many is needed, when a
+worker asks for a flush, or when its last worker left.
+"""
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection
 from typing import Optional
 
 import msgspec
 
-from recost.classify import Classifier
-from recost.event import CallEvent
+from recost import event as events
+from recost.ring.reader import Record
 from recost.session import Session
-from recost.windows import Window, to_frames
-from recost_collector.spool import Part, StoredFrame
-
-MIN_EARLY_CLOSE_S = 1.0
-"""A full window closes early at most this often per session: forty workers must not mean forty posts a second."""
-COMPACT_AFTER = 64
-"""Deltas of one open window in the spool before they are written anew as one."""
+from recost_collector.changes import Changes, Part, StoredFrame
+from recost_collector.drain import Source
+from recost_collector.open_window import OpenWindow
 
 
-class _Delta(msgspec.Struct, array_like=True):
-    """What one commit adds to an open window. Fields are only ever appended."""
+class Aggregation:
+    """All sessions and their open windows. The loop's alone.
 
-    window: bytes
-    parts: list[Part]
-
-
-class OpenWindow:
-    """The window of one session that takes events now: what is committed of it, and the delta since.
-
-    ``now`` is monotonic seconds, ``wall_ns`` ns since the epoch.
+    ``now`` is monotonic seconds, ``wall_ns`` ns since the epoch.  ``on_close`` is given each closed window's frames.
     """
 
-    def __init__(self, session_id: str, session: Session) -> None:
-        self.session_id = session_id
-        self.session = session
-        self.parts: dict[str, Part] = {}
-        """By ring: the stretch whose events are in this window."""
-        self._classify = Classifier(session.custom_providers, normalize_paths=session.normalize_paths).classify
-        self._committed = Window()
-        self._delta = Window()
-        self._opened_at = 0.0
-        self._closed_early_at = float("-inf")
-        self._number = 0
-        self._pending = 0
+    def __init__(
+        self,
+        sessions: dict[str, Session],
+        next_frame_id: Callable[[], int],
+        on_close: Callable[[OpenWindow, list[StoredFrame]], None],
+    ) -> None:
+        self.sessions = sessions
+        self._windows: dict[str, OpenWindow] = {}
+        self._next_frame_id = next_frame_id
+        self._on_close = on_close
 
     @property
-    def count(self) -> int:
-        """Events in it."""
-        return self._committed.count + self._delta.count
+    def is_empty(self) -> bool:
+        """True when no open window has an event."""
+        return not any(window.count for window in self._windows.values())
 
-    def add(self, event: CallEvent, now: float) -> bool:
-        """Count ``event``. False: it needs one bucket too many, so the window must be closed first."""
-        key, cost = self._classify(event.netloc, event.path, event.method)
-        if self._delta.would_overflow(key, self.session.max_buckets, self._committed):
-            return False
-        if not self._delta.count and not self._committed.count:
-            self._opened_at = now
-        self._delta.add(key, event, cost)
-        return True
+    def restore(self, deltas: dict[str, list[tuple[int, bytes]]], now: float) -> None:
+        """Take over the open windows that the last collector left."""
+        for name, bodies in deltas.items():
+            self._window_of(name).restore(bodies, now)
 
-    def cover(self, ring: str, start: int, position: int) -> None:
-        """The events of ``ring`` from ``start`` up to ``position`` are in here."""
-        part = self.parts.get(ring)
-        self.parts[ring] = Part(ring, start if part is None else part.start, position)
+    def meet(self, source: Source, changes: Changes) -> None:
+        """A ring has appeared: its session counts from now on."""
+        if source.session_id not in self.sessions:
+            session = source.registration.session
+            self.sessions[source.session_id] = changes.sessions[source.session_id] = session
+        self._window_of(source.session_id)
 
-    def is_due(self, now: float, *, older_waits: Callable[[], bool]) -> bool:
-        """True when the interval has passed, or enough events are in and closing early is allowed."""
-        if not self.count:
-            return False
-        if now - self._opened_at >= self.session.flush_interval_ms / 1000:
-            return True
-        if self.count < self.session.max_batch_size or now - self._closed_early_at < MIN_EARLY_CLOSE_S:
-            return False
-        if older_waits():
-            return False
-        self._closed_early_at = now
-        return True
+    def add(self, source: Source, start: int, records: list[Record], now: float, wall_ns: int) -> None:
+        """Count the events in ``records``, which begin at position ``start`` of the ring."""
+        window = self._windows[source.session_id]
+        at = start
+        for payload, end in records:
+            try:
+                event = events.decode(payload)
+            except (msgspec.MsgspecError, UnicodeDecodeError):
+                source.undecodable += 1
+                continue
+            if not window.add(event, now):
+                window.cover(source.name, start, at)
+                self.close(source.session_id, wall_ns)
+                start = at
+                window.add(event, now)
+            at = end
+        if at > start:
+            window.cover(source.name, start, at)
 
-    def close(self, wall_ns: int, next_id: Callable[[], int]) -> list[StoredFrame]:
-        """The window's frames; from here on a new one is open."""
-        self._merge_delta()
-        window, parts = self._committed, tuple(self.parts.values())
-        self._committed, self.parts = Window(), {}
-        session = self.session
-        started_ns = min(window.started_at_ns, wall_ns)
-        summary = window.summary(
-            session.destination.project_id,
-            session.environment,
-            session.sdk_version,
-            start_ns=started_ns,
-            end_ns=wall_ns,
-        )
-        return [
-            StoredFrame(
-                id=next_id(),
-                destination=session.destination.id,
-                session=self.session_id,
-                key=secrets.token_hex(16),
-                body=body,
-                sdk_version=session.sdk_version,
-                entries=len(summary.metrics),
-                closed_at_ms=wall_ns // 1_000_000,
-                size=len(body),
-                parts=parts,
-            )
-            for body in to_frames(summary, session.max_buckets)
+    def part_of(self, source: Source) -> Optional[Part]:
+        """The stretch of the ring that is in the open window."""
+        return self._windows[source.session_id].parts.get(source.name)
+
+    def close(self, session_id: str, wall_ns: int) -> None:
+        """Close the session's window, if there is anything in it."""
+        window = self._windows[session_id]
+        if window.count:
+            self._on_close(window, window.close(wall_ns, self._next_frame_id))
+
+    def close_due(self, alive: Collection[str], older_waits: Callable[[str], bool], now: float, wall_ns: int) -> bool:
+        """Close every window whose time has come, and those whose workers all left. True when there were any."""
+        due = [
+            name
+            for name, window in self._windows.items()
+            if window.count and (name not in alive or window.is_due(now, older_waits=older_waits))
         ]
+        for name in due:
+            self.close(name, wall_ns)
+        return bool(due)
 
-    def delta(self) -> Optional[bytes]:
-        """What the next commit has to add; None when nothing came in since the last."""
-        if not self._delta.count:
-            return None
-        return msgspec.msgpack.encode(_Delta(self._delta.to_data(), list(self.parts.values())))
+    def close_all(self, wall_ns: int) -> None:
+        for name in self._windows:
+            self.close(name, wall_ns)
 
-    @property
-    def next_number(self) -> int:
-        return self._number + 1
+    def gather(self, changes: Changes) -> None:
+        """What the open windows add to the next transaction; anew after one that failed."""
+        changes.deltas, changes.compacted = [], []
+        for name, window in self._windows.items():
+            snapshot = window.snapshot()
+            if snapshot is not None:
+                changes.compacted.append((name, window.number, snapshot))
+            delta = window.delta()
+            if delta is not None:
+                changes.deltas.append((name, window.number + 1, delta))
 
     def committed(self) -> None:
-        """The delta is in the spool."""
-        if self._delta.count:
-            self._number += 1
-            self._pending += 1
-            self._merge_delta()
+        """That transaction is done."""
+        for window in self._windows.values():
+            window.committed()
 
-    def snapshot(self) -> Optional[bytes]:
-        """The whole committed window as one delta, when its deltas have become many."""
-        if self._pending < COMPACT_AFTER:
-            return None
-        self._pending = 1
-        return msgspec.msgpack.encode(_Delta(self._committed.to_data(), list(self.parts.values())))
+    def forget(self, used: Collection[str]) -> list[str]:
+        """Let go of the sessions that have neither rings nor frames nor events. Returns their names."""
+        unused = [name for name, window in self._windows.items() if name not in used and not window.count]
+        for name in unused:
+            del self._windows[name]
+            self.sessions.pop(name, None)
+        return unused
 
-    @property
-    def number(self) -> int:
-        """Of the last delta that was committed."""
-        return self._number
-
-    def restore(self, deltas: Iterable[tuple[int, bytes]], now: float) -> None:
-        """Take over what the last collector committed."""
-        for number, body in deltas:
-            delta = msgspec.msgpack.decode(body, type=_Delta)
-            self._committed.merge(Window.from_data(delta.window))
-            self.parts.update({part.ring: part for part in delta.parts})
-            self._number = number
-            self._pending += 1
-        self._opened_at = now
-
-    def _merge_delta(self) -> None:
-        self._committed.merge(self._delta)
-        self._delta = Window()
+    def _window_of(self, name: str) -> OpenWindow:
+        window = self._windows.get(name)
+        if window is None:
+            window = self._windows[name] = OpenWindow(name, self.sessions[name])
+        return window

@@ -58,8 +58,8 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
     command = commands.add_parser(
         "run",
         help="lead in the foreground until SIGTERM",
-        description="Lead in the foreground until SIGTERM, with the log on stderr. Workers need no collector of their own"
-        ' then; with collector="external" they never start one.',
+        description="Lead in the foreground until SIGTERM, with the log on stderr. Workers start no collector of their"
+        ' own while it leads; with collector="external" they never do.',
     )
     command.set_defaults(act=_run)
 
@@ -100,10 +100,10 @@ def _run(_arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from recost_collector import status  # noqa: PLC0415 - each command imports what it needs when it is needed
+    from recost_collector import status, status_text  # noqa: PLC0415 - each command imports what it needs, when it does
 
     found = status.gather()
-    sys.stdout.write(status.to_json(found) if arguments.json else status.to_text(found))
+    sys.stdout.write(status.to_json(found) if arguments.json else status_text.to_text(found))
     return found.exit_code
 
 

@@ -75,7 +75,7 @@ class Courier:
                 exporter.export(job.frame)
             except (Retry, Reject) as outcome:
                 result = outcome
-            except Exception as exc:
+            except Exception as exc:  # noqa: BLE001 - at the edge of one window a fault sets that one aside
                 result = _set_aside(job.frame, exc)
             self._report(Outcome(self.destination.id, job.frame_id, result))
         if exporter is not None:
@@ -110,7 +110,7 @@ class Couriers:
 
     def taken(self) -> list[Outcome]:
         """The outcomes since the last call."""
-        outcomes = []
+        outcomes: list[Outcome] = []
         while True:
             try:
                 outcome = self._outcomes.get_nowait()

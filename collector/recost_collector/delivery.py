@@ -11,11 +11,11 @@ from typing import NamedTuple, Optional
 
 from recost.notice import Notice
 from recost.session import Destination, Registration, Session
+from recost_collector.changes import Changes, DestinationState, StoredFrame
 from recost_collector.courier import Couriers, Job, Outcome
 from recost_collector.exporters import Frame, Reject
 from recost_collector.keys import Keys, key_id
 from recost_collector.lane import Lane, Verdict
-from recost_collector.spool import Changes, DestinationState, StoredFrame
 
 
 class Settlement(NamedTuple):
@@ -118,10 +118,19 @@ class Delivery:
     def spooled_bytes(self) -> int:
         return sum(f.size for lane in self.lanes.values() for f in (*lane.frames, *lane.parked.values()))
 
-    def has_unsettled(self, session: Session, session_id: str) -> bool:
+    def has_unsettled(self, session_id: str) -> bool:
         """True while an older window of the session waits for its first fate."""
-        lane = self.lanes.get(session.destination.id)
+        lane = self.lanes.get(self._session_of(session_id).destination.id)
         return lane is not None and lane.has_unsettled(session_id)
+
+    def session_ids(self) -> set[str]:
+        """The sessions that frames here belong to."""
+        return {f.session for lane in self.lanes.values() for f in (*lane.frames, *lane.parked.values())}
+
+    def auth_failures(self, destination_id: str) -> int:
+        """401s in a row with the key that is in use."""
+        lane = self.lanes.get(destination_id)
+        return 0 if lane is None else lane.key_state.auth_failures
 
     def is_busy(self) -> bool:
         """True while a frame is under way."""

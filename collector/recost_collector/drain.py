@@ -31,7 +31,7 @@ from recost.ring.layout import (
 )
 from recost.ring.reader import UNKNOWN, Cursor, Reader, Record
 from recost.session import Registration
-from recost_collector.spool import Part
+from recost_collector.changes import Part
 
 RESCAN_S = 1.0
 UNFINISHED_S = 10.0
@@ -128,7 +128,9 @@ class Rings:
             return []
         self._mtime_ns, self._scanned_at = mtime_ns, now
         found = []
-        for name in os.listdir(self._directory):
+        names = os.listdir(self._directory)
+        self.refused = {name: reason for name, reason in self.refused.items() if name in names}
+        for name in names:
             if name.startswith(UNFINISHED_PREFIX):
                 with contextlib.suppress(OSError):
                     abandon_unfinished(os.path.join(self._directory, name), UNFINISHED_S)
@@ -156,7 +158,6 @@ class Rings:
         del self.sources[source.name]
         with contextlib.suppress(OSError):
             os.unlink(source.file.path)
-        source.reader = None  # type: ignore[assignment] - nothing may read it any more
         source.file.close()
 
     def keep_for_diagnosis(self, source: Source) -> None:

@@ -78,10 +78,9 @@ class Election:
 
 def new_file_lock(path: str) -> FileLock:
     """A hard lock: the soft one, which some versions fall back to, survives a SIGKILL."""
-    options: dict[str, object] = {"mode": 0o600, "thread_local": False}
     if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters:
-        options["fallback_to_soft"] = False
-    return FileLock(path, **options)  # type: ignore[arg-type] - the options differ between versions
+        return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
+    return FileLock(path, mode=0o600, thread_local=False)
 
 
 def close_copies(inode: Optional[tuple[int, int]]) -> None:

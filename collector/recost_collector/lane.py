@@ -16,8 +16,8 @@ import msgspec
 
 from recost.notice import Notice
 from recost.session import Destination, Session
+from recost_collector.changes import DestinationState, KeyState, StoredFrame
 from recost_collector.exporters import Reject, Retry
-from recost_collector.spool import DestinationState, KeyState, StoredFrame
 
 BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 10.0)
 PUT_BACK_S = 30.0

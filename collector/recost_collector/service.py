@@ -12,15 +12,13 @@ import time
 from collections.abc import Callable
 from typing import NamedTuple, Optional
 
-import msgspec
-
-from recost import event as events
 from recost.notice import Notice
-from recost.session import Session
-from recost_collector.aggregate import OpenWindow
+from recost_collector.aggregate import Aggregation
+from recost_collector.changes import Changes, Kept, StoredFrame
 from recost_collector.delivery import Delivery
 from recost_collector.drain import Rings, Source
-from recost_collector.spool import Changes, Fenced, Kept, Spool, SpoolTrouble
+from recost_collector.open_window import OpenWindow
+from recost_collector.spool import Fenced, Spool, SpoolTrouble
 from recost_collector.telling import Telling
 
 COMMIT_S = 0.5
@@ -66,11 +64,9 @@ class Service:
     ) -> None:
         self.rings = rings
         self.delivery = delivery
-        self.spool_trouble = ""
         self._spool = spool
         self._still_leads = still_leads
-        self._sessions = kept.sessions
-        self._windows: dict[str, OpenWindow] = {}
+        self._aggregation = Aggregation(kept.sessions, spool.next_frame_id, self._on_close)
         self._telling = Telling(rings, spool.epoch)
         self._changes = Changes()
         self._commit_wanted = False
@@ -78,12 +74,12 @@ class Service:
         self._probed_at = 0.0
         self._idle_turns = 0
         self._spool_max_bytes = 0
-        self._last_ring_at = time.monotonic()
-        self._idle_exit_s = 10.0
+        self._spool_trouble = ""
         self._counters = kept.counters
         self._say_at_start: Optional[Notice] = None
-        for name, bodies in kept.deltas.items():
-            self._window_of(name, self._sessions[name]).restore(bodies, self._last_ring_at)
+        self._last_ring_at = time.monotonic()
+        self._idle_exit_s = 10.0
+        self._aggregation.restore(kept.deltas, self._last_ring_at)
 
     def say_at_start(self, notice: Notice) -> None:
         """Tell the first worker that appears."""
@@ -91,7 +87,7 @@ class Service:
 
     def take_over(self, changes: Changes) -> None:
         """Frames of an orphaned spool are committed in ours: work with them from now on."""
-        self._sessions.update(changes.sessions)
+        self._aggregation.sessions.update(changes.sessions)
         self.delivery.restore(changes.destinations, changes.new_frames)
 
     def turn(self) -> None:
@@ -101,13 +97,12 @@ class Service:
         clock = read_clock()
         self._meet_rings(clock)
         worked = self._drain(clock)
-        if self.delivery.take_outcomes(clock.now, clock.wall_ms, self._changes):
-            self._commit_wanted = True
+        self._take_outcomes(clock)
         self._answer_flush_requests(clock)
         self._close_windows(clock)
         if self._commit_is_due(clock):
             self._commit(clock)
-        self._telling.tell(self._windows)
+        self._tell()
         self._idle_turns = 0 if worked else self._idle_turns + 1
 
     @property
@@ -120,7 +115,7 @@ class Service:
         if self.rings.sources:
             self._last_ring_at = now
             return False
-        if self.delivery.is_busy() or any(window.count for window in self._windows.values()) or self._changes:
+        if self.delivery.is_busy() or not self._aggregation.is_empty or self._changes:
             return False
         idle_s = now - self._last_ring_at
         if self.delivery.may_still_deliver():
@@ -134,9 +129,8 @@ class Service:
         # 1. take what the workers have published so far
         self._drain(clock)
         # 2. close every window, due or not, and commit
-        for window in self._windows.values():
-            self._close(window, clock)
-        self._commit(clock)
+        self._aggregation.close_all(clock.wall_ns)
+        self._commit(clock, dispatch=False)
         # 3. one attempt each; what fails stays in the spool
         for name in self.delivery.lanes:
             self.delivery.flush(name, clock.wall_ms, self._changes)
@@ -144,47 +138,48 @@ class Service:
         while not self.delivery.is_settled() and time.monotonic() < deadline:
             time.sleep(0.005)
             clock = read_clock()
-            if self.delivery.take_outcomes(clock.now, clock.wall_ms, self._changes):
+            if self._take_outcomes(clock):
                 self._commit(clock)
         self.delivery.close(max(0.0, deadline - time.monotonic()))
         # 4. what came back meanwhile counts too
         clock = read_clock()
-        self.delivery.take_outcomes(clock.now, clock.wall_ms, self._changes)
+        self._take_outcomes(clock)
         self._commit(clock, dispatch=False)
-        self._telling.tell(self._windows)
+        self._tell()
 
     def _meet_rings(self, clock: Clock) -> None:
         for source in self.rings.scan(clock.now):
-            session = source.registration.session
-            if source.session_id not in self._sessions:
-                self._sessions[source.session_id] = self._changes.sessions[source.session_id] = session
-            self._window_of(source.session_id, session)
+            self._aggregation.meet(source, self._changes)
             self._telling.welcome(source, self.delivery)
+            self.delivery.register(source.registration, clock.wall_ms, self._changes)
+            self._adjust_limits(source)
             if self._say_at_start is not None:
                 self._telling.tell_all(self._say_at_start)
                 self._say_at_start = None
-            self.delivery.register(source.registration, clock.wall_ms, self._changes)
-            if session.spool_max_bytes > self._spool_max_bytes:
-                self._spool_max_bytes = session.spool_max_bytes
-                self._spool.limit(session.spool_max_bytes)
-            self._idle_exit_s = session.collector_idle_exit_s
-        if clock.now - self._probed_at >= PROBE_S:
-            self._probed_at = clock.now
-            self.rings.probe_owners()
-            self.delivery.forget_keys(frozenset(source.destination_id for source in self.rings.sources.values()))
-        else:
+        if clock.now - self._probed_at < PROBE_S:
             self.rings.probe_closed()
+            return
+        self._probed_at = clock.now
+        self.rings.probe_owners()
+        self.delivery.forget_keys(frozenset(source.destination_id for source in self.rings.sources.values()))
+
+    def _adjust_limits(self, source: Source) -> None:
+        """The spool is shared, so the largest wish counts; of the idle times the newest."""
+        session = source.registration.session
+        self._idle_exit_s = session.collector_idle_exit_s
+        if session.spool_max_bytes > self._spool_max_bytes:
+            self._spool_max_bytes = session.spool_max_bytes
+            self._spool.limit(session.spool_max_bytes)
 
     def _drain(self, clock: Clock) -> bool:
         """Take from every ring in turn until all are dry or the time is up. True when there was anything."""
-        if self.spool_trouble:
+        if self._spool_trouble:
             return False  # what cannot be committed stays in the rings, which count what they refuse
-        worked = False
         waiting = [source for source in self.rings.sources.values() if source.reader.backlog or source.owner_gone]
+        worked = bool(waiting)
         until = clock.now + DRAIN_S
         while waiting and time.monotonic() < until:
             waiting = [source for source in waiting if self._drain_source(source, clock)]
-            worked = True
         return worked
 
     def _drain_source(self, source: Source, clock: Clock) -> bool:
@@ -192,50 +187,31 @@ class Service:
         start = source.reader.cursor.position
         records = source.drain(DRAIN_BYTES)
         self.rings.keep_for_diagnosis(source)
-        window = self._windows[source.session_id]
-        at = start
-        for payload, end in records:
-            try:
-                event = events.decode(payload)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
-                source.undecodable += 1
-                continue
-            if not window.add(event, clock.now):
-                window.cover(source.name, start, at)
-                self._close(window, clock)
-                start = at
-                window.add(event, clock.now)
-            at = end
-        if at > start:
-            window.cover(source.name, start, at)
+        self._aggregation.add(source, start, records, clock.now, clock.wall_ns)
         return bool(records) and source.reader.backlog > 0
+
+    def _take_outcomes(self, clock: Clock) -> bool:
+        """Work in what the couriers brought back. True when there was something."""
+        taken = self.delivery.take_outcomes(clock.now, clock.wall_ms, self._changes)
+        self._commit_wanted = self._commit_wanted or taken
+        return taken
 
     def _answer_flush_requests(self, clock: Clock) -> None:
         for source in self.rings.sources.values():
             if not source.wants_flush() or source.reader.cursor.position < source.flush_requested:
                 continue
             source.flush_seen = source.flush_requested
-            window = self._windows[source.session_id]
-            if source.name in window.parts:
-                self._close(window, clock)
+            if self._aggregation.part_of(source) is not None:
+                self._aggregation.close(source.session_id, clock.wall_ns)
             self.delivery.flush(source.destination_id, clock.wall_ms, self._changes)
             self._commit_wanted = True
 
     def _close_windows(self, clock: Clock) -> None:
         alive = {source.session_id for source in self.rings.sources.values() if not source.owner_gone}
-        for window in self._windows.values():
-            due = window.is_due(
-                clock.now,
-                older_waits=lambda w=window: self.delivery.has_unsettled(w.session, w.session_id),  # type: ignore[misc]
-            )
-            if due or (window.count and window.session_id not in alive):
-                self._close(window, clock)
-                self._commit_wanted = True
+        closed = self._aggregation.close_due(alive, self.delivery.has_unsettled, clock.now, clock.wall_ns)
+        self._commit_wanted = self._commit_wanted or closed
 
-    def _close(self, window: OpenWindow, clock: Clock) -> None:
-        if not window.count:
-            return
-        frames = window.close(clock.wall_ns, self._spool.next_frame_id)
+    def _on_close(self, window: OpenWindow, frames: list[StoredFrame]) -> None:
         self._changes.new_frames.extend(frames)
         self._changes.closed_windows.append((window.session_id, window.number))
         self._telling.closed(frames)
@@ -247,9 +223,9 @@ class Service:
         return clock.now - self._committed_at >= COMMIT_S
 
     def _commit(self, clock: Clock, *, dispatch: bool = True) -> None:
-        """Make everything of this turn true at once, then let the rings know."""
+        """Make everything since the last one true at once, let the rings know, and send what is due."""
         self._committed_at = clock.now
-        moved = [s for s in self.rings.sources.values() if s.reader.cursor != s.committed]
+        moved = [source for source in self.rings.sources.values() if source.reader.cursor != source.committed]
         self._gather(moved)
         if self._changes:
             self._make_room()
@@ -267,33 +243,23 @@ class Service:
     def _gather(self, moved: list[Source]) -> None:
         """What the rings and the open windows add to the transaction; anew after one that failed."""
         changes = self._changes
-        changes.cursors = {source.name: source.reader.cursor for source in moved}
-        changes.forgotten_rings = [s.name for s in self.rings.sources.values() if s.owner_gone and not s.reader.backlog]
-        changes.deltas, changes.compacted = [], []
-        for name, window in self._windows.items():
-            snapshot = window.snapshot()
-            if snapshot is not None:
-                changes.compacted.append((name, window.number, snapshot))
-            delta = window.delta()
-            if delta is not None:
-                changes.deltas.append((name, window.next_number, delta))
-        changes.counters = dict(self._counters)
-        for name in changes.forgotten_rings:
-            changes.cursors.pop(name, None)
-            self._count_out(self.rings.sources[name], changes.counters)
-
-    def _count_out(self, source: Source, counters: dict[str, int]) -> None:
-        """A ring leaves: what it dropped stays visible in the totals."""
-        for name, value in source.totals().items():
-            counters[f"count.{name}"] = counters.get(f"count.{name}", 0) + value
+        self._aggregation.gather(changes)
+        gone = [source for source in self.rings.sources.values() if source.owner_gone and not source.reader.backlog]
+        changes.forgotten_rings = [source.name for source in gone]
+        changes.cursors = {source.name: source.reader.cursor for source in moved if source not in gone}
+        changes.counters = {}
+        if gone:
+            changes.counters.update(self._counters)
+        for source in gone:  # what a ring dropped stays visible in the totals
+            for name, value in source.totals().items():
+                changes.counters[f"count.{name}"] = changes.counters.get(f"count.{name}", 0) + value
 
     def _after_commit(self, moved: list[Source]) -> None:
         changes, self._changes = self._changes, Changes()
         self._commit_wanted = False
-        self._counters = changes.counters
-        self.spool_trouble = ""
-        for window in self._windows.values():
-            window.committed()
+        self._spool_trouble = ""
+        self._counters = changes.counters or self._counters
+        self._aggregation.committed()
         for source in moved:
             source.committed = source.reader.cursor
             source.reader.release(source.committed.position)
@@ -303,16 +269,8 @@ class Service:
         for name in changes.forgotten_rings:
             self._telling.forget(name)
             self.rings.reap(self.rings.sources[name])
-        self._forget_sessions()
-
-    def _forget_sessions(self) -> None:
-        """Sessions with neither rings, events nor frames leave memory and spool."""
-        used = {source.session_id for source in self.rings.sources.values()}
-        used.update(f.session for lane in self.delivery.lanes.values() for f in (*lane.frames, *lane.parked.values()))
-        for name in [name for name, window in self._windows.items() if name not in used and not window.count]:
-            del self._windows[name]
-            self._sessions.pop(name, None)
-            self._changes.forgotten_sessions.append(name)
+        used = {source.session_id for source in self.rings.sources.values()} | self.delivery.session_ids()
+        self._changes.forgotten_sessions = self._aggregation.forget(used)
 
     def _make_room(self) -> None:
         over = self.delivery.spooled_bytes - self._spool_max_bytes
@@ -321,14 +279,11 @@ class Service:
             logger.warning("the spool is full, the oldest frames are dropped: frames=%d", dropped)
 
     def _tell_trouble(self, reason: str) -> None:
-        if not self.spool_trouble:
+        if not self._spool_trouble:
             logger.warning("the spool takes nothing, events wait in the rings: %s", reason)
             text = f"the collector cannot write its spool, events wait in shared memory: {reason}"
             self._telling.tell_all(Notice("degraded", text))
-        self.spool_trouble = reason
+        self._spool_trouble = reason
 
-    def _window_of(self, name: str, session: Session) -> OpenWindow:
-        window = self._windows.get(name)
-        if window is None:
-            window = self._windows[name] = OpenWindow(name, session)
-        return window
+    def _tell(self) -> None:
+        self._telling.tell(self._aggregation.part_of, self.delivery.auth_failures)

@@ -17,12 +17,13 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Iterable
-from typing import NamedTuple, Optional
+from typing import Optional
 
 import msgspec
 
 from recost.ring.reader import Cursor
 from recost.session import Destination, Session
+from recost_collector.changes import Changes, DestinationState, Kept, Part, StoredFrame
 
 SPOOL_FILE = "spool.sqlite3"
 SCHEMA = 1
@@ -48,97 +49,19 @@ CREATE TABLE IF NOT EXISTS destinations (id TEXT PRIMARY KEY, destination BLOB, 
 """
 
 
+_COLUMNS = (
+    *("id", "destination", "session", "key", "sdk_version", "entries", "closed_at_ms", "size"),
+    *("parked", "settled", "tries", "status", "reason"),
+)
+"""Of a frame, all but its body, which stays on disk until it goes out."""
+
+
 class Fenced(Exception):  # noqa: N818 - a finding, not an error of the program
     """Another collector has a newer epoch: this one must exit without writing."""
 
 
 class SpoolTrouble(Exception):  # noqa: N818 - handled where turns are made
     """The spool cannot take a transaction now (disk full, I/O error). Nothing of it was written."""
-
-
-class Part(NamedTuple):
-    """The stretch of a ring whose events are in a frame: behind ``start``, up to ``position``."""
-
-    ring: str
-    start: int
-    position: int
-
-
-class StoredFrame(msgspec.Struct):
-    """A closed window on its way. ``id`` is its place in the order."""
-
-    id: int
-    destination: str
-    session: str
-    key: str
-    body: bytes
-    """Empty once committed: ``Spool.body`` has it, memory does not."""
-    sdk_version: str
-    entries: int
-    closed_at_ms: int
-    size: int
-    """Of the body, in bytes."""
-    parked: bool = False
-    settled: bool = False
-    tries: int = 0
-    status: int = 0
-    reason: str = ""
-    parts: tuple[Part, ...] = ()
-
-
-class KeyState(msgspec.Struct):
-    """How delivery stands for one (destination, key). Times: ms since the epoch."""
-
-    auth_failures: int = 0
-    suspended: bool = False
-    wait_until_ms: int = 0
-    """Retry-After: nothing is sent before."""
-    probed_at_ms: int = 0
-
-
-class DestinationState(msgspec.Struct):
-    """How delivery stands at one destination, over all its keys."""
-
-    keys: dict[str, KeyState] = msgspec.field(default_factory=dict)
-    delivered: int = 0
-    delivered_at_ms: int = 0
-    dropped: int = 0
-    last_error: str = ""
-    last_error_at_ms: int = 0
-
-
-class Changes:
-    """What one turn wants to be true at once."""
-
-    def __init__(self) -> None:
-        self.cursors: dict[str, Cursor] = {}
-        self.forgotten_rings: list[str] = []
-        self.sessions: dict[str, Session] = {}
-        self.forgotten_sessions: list[str] = []
-        self.deltas: list[tuple[str, int, bytes]] = []
-        self.compacted: list[tuple[str, int, bytes]] = []
-        """(session, number, body): replaces every delta of the session up to that number."""
-        self.closed_windows: list[tuple[str, int]] = []
-        """(session, number): the window up to that delta became frames."""
-        self.new_frames: list[StoredFrame] = []
-        self.changed_frames: list[StoredFrame] = []
-        self.gone_frames: list[int] = []
-        self.destinations: dict[str, tuple[Destination, DestinationState]] = {}
-        self.counters: dict[str, int] = {}
-
-    def __bool__(self) -> bool:
-        return any(vars(self).values())
-
-
-class Kept(NamedTuple):
-    """Everything a new collector takes over."""
-
-    cursors: dict[str, Cursor]
-    sessions: dict[str, Session]
-    deltas: dict[str, list[tuple[int, bytes]]]
-    frames: list[StoredFrame]
-    destinations: dict[str, tuple[Destination, DestinationState]]
-    counters: dict[str, int]
 
 
 class Spool:
@@ -241,9 +164,8 @@ class Spool:
     def _write_frames(self, changes: Changes) -> None:
         many = self._db.executemany
         many(
-            "INSERT OR IGNORE INTO frames (id, destination, session, key, body, sdk_version, entries, closed_at_ms, size, parked,"
-            " settled, tries, status, reason) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            [msgspec.structs.astuple(frame)[:-1] for frame in changes.new_frames],
+            f"INSERT OR IGNORE INTO frames (body, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})",  # noqa: S608 - constants
+            [(frame.body, *(getattr(frame, name) for name in _COLUMNS)) for frame in changes.new_frames],
         )
         many("INSERT INTO settles VALUES (?, ?, ?, ?)", [(f.id, *part) for f in changes.new_frames for part in f.parts])
         many(
@@ -264,14 +186,9 @@ class Spool:
         parts: dict[int, list[Part]] = {}
         for frame, *part in self._db.execute("SELECT frame, ring, start, position FROM settles"):
             parts.setdefault(frame, []).append(Part(*part))
-        rows = self._db.execute(
-            "SELECT id, destination, session, key, x'', sdk_version, entries, closed_at_ms, size, parked, settled, tries,"
-            " status, reason FROM frames ORDER BY id"
-        )
-        return [
-            StoredFrame(*row[:9], bool(row[9]), bool(row[10]), *row[11:], parts=tuple(parts.get(row[0], ())))
-            for row in rows
-        ]
+        rows = self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM frames ORDER BY id")  # noqa: S608 - constants
+        found = ({**dict(zip(_COLUMNS, row)), "body": b"", "parts": parts.get(row[0], ())} for row in rows)
+        return [msgspec.convert(frame, StoredFrame, strict=False) for frame in found]
 
     def _begin_epoch(self, boot_id: str) -> int:
         self._db.execute("BEGIN IMMEDIATE")

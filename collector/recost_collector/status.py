@@ -18,7 +18,8 @@ from recost.leader import Leader, has_leader, read_leader
 from recost.paths import open_private_dir, process_start, runtime_dir
 from recost.ring.files import RING_PREFIX, open_ring
 from recost.ring.layout import DROPPED_BIG, DROPPED_FULL, FAULTS, HEAD, HEARTBEAT, RECORDS, TAIL, BadRing
-from recost_collector.spool import SPOOL_FILE, DestinationState
+from recost_collector.changes import DestinationState
+from recost_collector.spool import SPOOL_FILE
 from recost_collector.spool_place import ID_FILE
 
 BEAT_WAIT_S = 2.0
@@ -97,69 +98,6 @@ def to_json(status: Status) -> str:
     return msgspec.json.format(msgspec.json.encode(status), indent=2).decode() + "\n"
 
 
-def to_text(status: Status) -> str:
-    """One screen: the verdict first."""
-    lines = [_headline(status), f"runtime directory  {status.runtime_dir}"]
-    if status.leader is not None and status.leading:
-        leader = status.leader
-        since = _ago(leader.started_at_ms)
-        lines.append(
-            f"collector          pid {leader.pid}, {leader.kind}, recost {leader.version}, epoch {leader.epoch}, {since}"
-        )
-        lines.append(f"spool              {leader.spool}")
-    lines.extend(f"problem            {problem}" for problem in status.problems)
-    lines.extend(_rings_text(status.rings))
-    lines.extend(_destinations_text(status.destinations))
-    if any(status.totals.values()):
-        totals = ", ".join(f"{name} {value:,}" for name, value in status.totals.items() if value)
-        lines.append(f"\nworkers gone       {totals}")
-    return "\n".join(lines) + "\n"
-
-
-def _headline(status: Status) -> str:
-    if status.exit_code == 0 and not status.leading:
-        return "idle: nothing to collect, no collector needed"
-    if status.exit_code == 0:
-        return f"all is well: {len(status.rings)} worker rings"
-    return "not well: " + status.problems[0]
-
-
-def _rings_text(rings: list[RingStatus]) -> list[str]:
-    if not rings:
-        return []
-    lines = [
-        "",
-        f"{'worker':>9}  {'recorded':>9}  {'backlog':>9}  {'dropped':>7}  project / environment -> destination",
-    ]
-    for ring in rings:
-        gone = "" if ring.alive is not False else " (gone)"
-        project = f"{ring.project or 'default'} / {ring.environment} -> {ring.destination}{gone}"
-        lines.append(f"{ring.pid:>9}  {ring.recorded:>9,}  {ring.backlog_bytes:>8,}B  {ring.dropped:>7,}  {project}")
-    return lines
-
-
-def _destinations_text(destinations: list[DestinationStatus]) -> list[str]:
-    if not destinations:
-        return []
-    lines = ["", f"{'waiting':>9}  {'parked':>9}  {'delivered':>9}  {'dropped':>7}  destination"]
-    for found in destinations:
-        last = f", last {_ago(found.delivered_at_ms)}" if found.delivered_at_ms else ""
-        lines.append(
-            f"{found.waiting:>9,}  {found.parked:>9,}  {found.delivered:>9,}  {found.dropped:>7,}  {found.destination}{last}"
-        )
-        if found.last_error and found.last_error_at_ms >= found.delivered_at_ms:
-            lines.append(f"{'':>42}last error {_ago(found.last_error_at_ms)}: {found.last_error}")
-    return lines
-
-
-def _ago(at_ms: int) -> str:
-    seconds = max(0, time.time_ns() // 1_000_000 - at_ms) // 1000
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
-
-
 def _read_rings(directory: str, status: Status) -> None:
     beats = []
     for name in sorted(os.listdir(directory)):
@@ -222,7 +160,7 @@ def _read_spool(directory: str, status: Status) -> None:
         waiting = {
             row[0]: row[1:]
             for row in db.execute(
-                "SELECT destination, sum(NOT parked), sum(CASE parked WHEN 0 THEN size ELSE 0 END), sum(parked) FROM frames"
+                "SELECT destination, sum(NOT parked), sum((NOT parked) * size), sum(parked) FROM frames"
                 " GROUP BY destination"
             )
         }

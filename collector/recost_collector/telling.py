@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
+from typing import Optional
 
 from recost.notice import Notice
 from recost.ring.layout import (
@@ -23,10 +25,9 @@ from recost.ring.layout import (
     NOTICES,
 )
 from recost.ring.notices import write_notice
-from recost_collector.aggregate import OpenWindow
+from recost_collector.changes import Part, StoredFrame
 from recost_collector.delivery import Bulletin, Delivery, Settlement
 from recost_collector.drain import Rings, Source
-from recost_collector.spool import StoredFrame
 
 logger = logging.getLogger("recost_collector")
 
@@ -69,19 +70,21 @@ class Telling:
         delivery.settlements.clear()
         delivery.bulletins.clear()
 
-    def tell(self, windows: dict[str, OpenWindow], failures: dict[str, int] | None = None) -> None:
-        """Rewrite every word of ours in every ring."""
+    def tell(self, part_of: Callable[[Source], Optional[Part]], auth_failures: Callable[[str], int]) -> None:
+        """Rewrite every word of ours in every ring.
+
+        ``part_of`` gives a ring's part of the open window, ``auth_failures`` a destination's 401s in a row.
+        """
         self._beat += 1
         for source in self._rings.sources.values():
             words = source.file.words
             words[HEAD] = source.committed.position
             words[HEARTBEAT] = self._beat
             words[EPOCH] = self._epoch
-            open_part = windows[source.session_id].parts.get(source.name)
             words[FLUSH_STATUS], words[FLUSH_SIZE], words[FLUSH_AT_MS] = self._last_flush[source.name]
-            words[AUTH_FAILURES] = (failures or {}).get(source.destination_id, 0)
+            words[AUTH_FAILURES] = auth_failures(source.destination_id)
             words[NOTICES] = source.notices
-            words[FLUSHED_THROUGH] = source.flushed_through(open_part)
+            words[FLUSHED_THROUGH] = source.flushed_through(part_of(source))
 
     def tell_all(self, notice: Notice) -> None:
         """Post ``notice`` to every ring."""

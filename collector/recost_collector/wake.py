@@ -16,8 +16,9 @@ class Wake:
 
     def __init__(self, directory: str) -> None:
         path = os.path.join(directory, WAKE)
-        with contextlib.suppress(FileExistsError):
-            os.mkfifo(path, 0o600)
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)  # a predecessor's, or something that is no pipe
+        os.mkfifo(path, 0o600)
         # Open for both ends, so that it never reads as closed and a worker's open never fails while we live.
         self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
         self._path = path

@@ -181,7 +181,7 @@ def unpack_header(page: bytes, file_bytes: int) -> Header:
         raise BadRing("the header's checksum is wrong")
     ring_id = struct.pack("=2Q", *words[7:9])
     boot_id = struct.pack("=2Q", *words[9:11])
-    header = Header(*words[3:7], ring_id, boot_id, *words[11:15])
+    header = Header(words[3], words[4], words[5], words[6], ring_id, boot_id, *words[11:15])
     _check_sizes(header, file_bytes)
     return header
 

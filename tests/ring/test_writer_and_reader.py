@@ -43,7 +43,7 @@ class StoreLog:
 
 
 def test_the_writer_publishes_last() -> None:
-    """tail moves after every byte of the record is in place, and only the count follows."""
+    """The tail moves after every byte of the record is in place, and only the count follows."""
     ring, log = MemoryRing(), []  # type: MemoryRing, list[object]
     writer = Writer(StoreLog(ring.words, log), StoreLog(ring.data, log), SEED, b"\1")
 
@@ -183,7 +183,7 @@ def _record(position: int, payload: bytes, sequence: int, *, seeded: bool) -> by
 
 @pytest.mark.parametrize("lap", [1, 2, 3, 1000])
 def test_last_laps_record_is_not_taken_for_this_laps(lap: int) -> None:
-    """tail became visible before the payload: what lies at the cursor is whole, valid, and old."""
+    """The tail became visible before the payload: what lies at the cursor is whole, valid, and old."""
     ring = MemoryRing(256)
     stale = _record(0, b"old" * 8, 0, seeded=True)
     ring.data[: len(stale)] = stale
@@ -201,7 +201,7 @@ def test_control_a_checksum_without_the_position_accepts_the_stale_record() -> N
     position = 256
     ring.words[TAIL] = position + record_bytes(24)
     reader = ring.reader(Cursor(position, 0))
-    reader._seed = SEED - position  # noqa: SLF001 - the control: takes the position out of the seed
+    reader._seed = SEED - position  # the control: takes the position out of the seed
 
     assert payloads(reader) == [b"old" * 8]
 

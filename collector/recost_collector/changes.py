@@ -1,0 +1,95 @@
+"""What crosses the spool: frames, how delivery stands, what one turn wants to be true, what a new leader takes over."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import msgspec
+
+from recost.ring.reader import Cursor
+from recost.session import Destination, Session
+
+
+class Part(NamedTuple):
+    """The stretch of a ring whose events are in a frame: behind ``start``, up to ``position``."""
+
+    ring: str
+    start: int
+    position: int
+
+
+class StoredFrame(msgspec.Struct):
+    """A closed window on its way. ``id`` is its place in the order."""
+
+    id: int
+    destination: str
+    session: str
+    key: str
+    body: bytes
+    """Empty once committed: ``Spool.body`` has it, memory does not."""
+    sdk_version: str
+    entries: int
+    closed_at_ms: int
+    size: int
+    """Of the body, in bytes."""
+    parked: bool = False
+    settled: bool = False
+    tries: int = 0
+    status: int = 0
+    reason: str = ""
+    parts: tuple[Part, ...] = ()
+
+
+class KeyState(msgspec.Struct):
+    """How delivery stands for one (destination, key). Times: ms since the epoch."""
+
+    auth_failures: int = 0
+    suspended: bool = False
+    wait_until_ms: int = 0
+    """Retry-After: nothing is sent before."""
+    probed_at_ms: int = 0
+
+
+class DestinationState(msgspec.Struct):
+    """How delivery stands at one destination, over all its keys."""
+
+    keys: dict[str, KeyState] = msgspec.field(default_factory=dict)
+    delivered: int = 0
+    delivered_at_ms: int = 0
+    dropped: int = 0
+    last_error: str = ""
+    last_error_at_ms: int = 0
+
+
+class Changes:
+    """What one turn wants to be true at once."""
+
+    def __init__(self) -> None:
+        self.cursors: dict[str, Cursor] = {}
+        self.forgotten_rings: list[str] = []
+        self.sessions: dict[str, Session] = {}
+        self.forgotten_sessions: list[str] = []
+        self.deltas: list[tuple[str, int, bytes]] = []
+        self.compacted: list[tuple[str, int, bytes]] = []
+        """(session, number, body): replaces every delta of the session up to that number."""
+        self.closed_windows: list[tuple[str, int]] = []
+        """(session, number): the window up to that delta became frames."""
+        self.new_frames: list[StoredFrame] = []
+        self.changed_frames: list[StoredFrame] = []
+        self.gone_frames: list[int] = []
+        self.destinations: dict[str, tuple[Destination, DestinationState]] = {}
+        self.counters: dict[str, int] = {}
+
+    def __bool__(self) -> bool:
+        return any(vars(self).values())
+
+
+class Kept(NamedTuple):
+    """Everything a new collector takes over."""
+
+    cursors: dict[str, Cursor]
+    sessions: dict[str, Session]
+    deltas: dict[str, list[tuple[int, bytes]]]
+    frames: list[StoredFrame]
+    destinations: dict[str, tuple[Destination, DestinationState]]
+    counters: dict[str, int]

@@ -1,0 +1,147 @@
+"""The window of one session that takes events now, in memory and in the spool."""
+
+from __future__ import annotations
+
+import secrets
+from collections.abc import Callable, Iterable
+from typing import Optional
+
+import msgspec
+
+from recost.classify import Classifier
+from recost.event import CallEvent
+from recost.session import Session
+from recost.windows import Window, to_frames
+from recost_collector.changes import Part, StoredFrame
+
+MIN_EARLY_CLOSE_S = 1.0
+"""A full window closes early at most this often per session: forty workers must not mean forty posts a second."""
+COMPACT_AFTER = 64
+"""Deltas of one open window in the spool before they are written anew as one."""
+
+
+class _Delta(msgspec.Struct, array_like=True):
+    """What one commit adds to an open window. Fields are only ever appended."""
+
+    window: bytes
+    parts: list[Part]
+
+
+class OpenWindow:
+    """The window of one session that takes events now: what is committed of it, and the delta since.
+
+    ``now`` is monotonic seconds, ``wall_ns`` ns since the epoch.
+    """
+
+    def __init__(self, session_id: str, session: Session) -> None:
+        self.session_id = session_id
+        self.session = session
+        self.parts: dict[str, Part] = {}
+        """By ring: the stretch whose events are in this window."""
+        self._classify = Classifier(session.custom_providers, normalize_paths=session.normalize_paths).classify
+        self._committed = Window()
+        self._delta = Window()
+        self._opened_at = 0.0
+        self._closed_early_at = float("-inf")
+        self._number = 0
+        self._pending = 0
+
+    @property
+    def count(self) -> int:
+        """Events in it."""
+        return self._committed.count + self._delta.count
+
+    def add(self, event: CallEvent, now: float) -> bool:
+        """Count ``event``. False: it needs one bucket too many, so the window must be closed first."""
+        key, cost = self._classify(event.netloc, event.path, event.method)
+        if self._delta.would_overflow(key, self.session.max_buckets, self._committed):
+            return False
+        if not self._delta.count and not self._committed.count:
+            self._opened_at = now
+        self._delta.add(key, event, cost)
+        return True
+
+    def cover(self, ring: str, start: int, position: int) -> None:
+        """The events of ``ring`` from ``start`` up to ``position`` are in here."""
+        part = self.parts.get(ring)
+        self.parts[ring] = Part(ring, start if part is None else part.start, position)
+
+    def is_due(self, now: float, *, older_waits: Callable[[str], bool]) -> bool:
+        """True when the interval has passed, or enough events are in and closing early is allowed."""
+        if now - self._opened_at >= self.session.flush_interval_ms / 1000:
+            return True
+        if self.count < self.session.max_batch_size or now - self._closed_early_at < MIN_EARLY_CLOSE_S:
+            return False
+        if older_waits(self.session_id):
+            return False
+        self._closed_early_at = now
+        return True
+
+    def close(self, wall_ns: int, next_id: Callable[[], int]) -> list[StoredFrame]:
+        """The window's frames; from here on a new one is open."""
+        self._merge_delta()
+        window, parts = self._committed, tuple(self.parts.values())
+        self._committed, self.parts = Window(), {}
+        session = self.session
+        started_ns = min(window.started_at_ns, wall_ns)
+        summary = window.summary(
+            session.destination.project_id,
+            session.environment,
+            session.sdk_version,
+            start_ns=started_ns,
+            end_ns=wall_ns,
+        )
+        return [
+            StoredFrame(
+                id=next_id(),
+                destination=session.destination.id,
+                session=self.session_id,
+                key=secrets.token_hex(16),
+                body=body,
+                sdk_version=session.sdk_version,
+                entries=len(summary.metrics),
+                closed_at_ms=wall_ns // 1_000_000,
+                size=len(body),
+                parts=parts,
+            )
+            for body in to_frames(summary, session.max_buckets)
+        ]
+
+    def delta(self) -> Optional[bytes]:
+        """What the next commit has to add; None when nothing came in since the last."""
+        if not self._delta.count:
+            return None
+        return msgspec.msgpack.encode(_Delta(self._delta.to_data(), list(self.parts.values())))
+
+    def committed(self) -> None:
+        """The delta is in the spool."""
+        if self._delta.count:
+            self._number += 1
+            self._pending += 1
+            self._merge_delta()
+
+    def snapshot(self) -> Optional[bytes]:
+        """The whole committed window as one delta, when its deltas have become many."""
+        if self._pending < COMPACT_AFTER:
+            return None
+        self._pending = 1
+        return msgspec.msgpack.encode(_Delta(self._committed.to_data(), list(self.parts.values())))
+
+    @property
+    def number(self) -> int:
+        """Of the last delta that was committed."""
+        return self._number
+
+    def restore(self, deltas: Iterable[tuple[int, bytes]], now: float) -> None:
+        """Take over what the last collector committed."""
+        for number, body in deltas:
+            delta = msgspec.msgpack.decode(body, type=_Delta)
+            self._committed.merge(Window.from_data(delta.window))
+            self.parts.update({part.ring: part for part in delta.parts})
+            self._number = number
+            self._pending += 1
+        self._opened_at = now
+
+    def _merge_delta(self) -> None:
+        self._committed.merge(self._delta)
+        self._delta = Window()

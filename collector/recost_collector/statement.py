@@ -1,0 +1,105 @@
+"""A history as people and as programs read it. The names in the JSON are a contract; ``report --help`` lists them."""
+
+from __future__ import annotations
+
+import os
+from typing import Any, Optional
+
+import msgspec
+
+from recost.bucket import PICO_USD_PER_CENT, to_int64
+from recost_collector import figures
+from recost_collector.history import History, Sums
+from recost_collector.table import Column, draw
+from recost_collector.window_line import REASONS
+
+_FIGURES = [
+    Column("CALLS"),
+    Column("ERRORS"),
+    Column("ERROR %", spare_rank=1),
+    Column("P50 MAX", spare_rank=2),
+    Column("P95 MAX"),
+    Column("SENT", spare_rank=4),
+    Column("RECEIVED", spare_rank=3),
+    Column("COST"),
+]
+
+
+def to_json(history: History, directory: str, project: Optional[str], by: str) -> str:
+    skipped = dict.fromkeys(REASONS, 0)
+    for (_, reason), lines in history.skipped.items():
+        skipped[reason] += lines
+    columns = history.grouping.columns
+    found = {
+        "directory": _as_utf8(directory),
+        "project": project and _as_utf8(project),
+        "since": history.since and figures.utc(history.since),
+        "by": by,
+        "projects": [_as_utf8(name) for name in history.projects],
+        "windows": history.windows,
+        "firstWindow": history.first and figures.utc(history.first),
+        "lastWindow": history.last and figures.utc(history.last),
+        "total": _sums_to_json(history.total()),
+        "groups": [{**dict(zip(columns, key)), **_sums_to_json(sums)} for key, sums in history.ranking()],
+        "skippedLines": skipped,
+        "unreadFiles": [_as_utf8(path) for path in history.unread],
+    }
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+
+
+def to_text(history: History, directory: str, width: int) -> str:
+    """The head, the table, and what its titles mean."""
+    columns = [Column(name.upper(), is_text=True) for name in history.grouping.columns]
+    total = history.total()
+    rows = [[*map(figures.printable, key), *_cells(sums)] for key, sums in history.ranking()]
+    rows.append(["TOTAL", *[""] * (len(columns) - 1), *_cells(total)])
+    table = draw([*columns, *_FIGURES], rows, width)
+    notes = ["P50 MAX and P95 MAX: the highest of the windows' p50 and p95."]
+    if table.left_out:
+        notes.append(f"Left out, the terminal is too narrow: {', '.join(table.left_out)}.")
+    return "\n".join([*_head(history, total, directory), "", *table.lines, "", *notes, ""])
+
+
+def _sums_to_json(sums: Sums) -> dict[str, Any]:
+    return {
+        "calls": to_int64(sums.calls),
+        "errors": to_int64(sums.errors),
+        "errorPercent": round(100 * sums.errors / sums.calls, 3) if sums.calls else 0.0,
+        "maxP50LatencyMs": sums.max_p50_ms,
+        "maxP95LatencyMs": sums.max_p95_ms,
+        "requestBytes": to_int64(sums.request_bytes),
+        "responseBytes": to_int64(sums.response_bytes),
+        "costCents": sums.cost_pico_usd / PICO_USD_PER_CENT,
+    }
+
+
+def _head(history: History, total: Sums, directory: str) -> list[str]:
+    first, last = (figures.utc_seconds(moment) if moment else "?" for moment in (history.first, history.last))
+    since = f", counted since {figures.utc_seconds(history.since)}" if history.since else ""
+    projects = f"{figures.plural(len(history.projects), 'project')}: {figures.listing(history.projects)}"
+    error_share = figures.percent(total.errors, total.calls)
+    return [
+        f"TOTAL COST  {figures.money(total.cost_pico_usd)}",
+        f"calls       {figures.count(total.calls)}, errors {figures.count(total.errors)} ({error_share})",
+        f"time        {first} to {last} UTC{since}",
+        f"windows     {figures.count(history.windows)} of {projects}",
+        f"files       {figures.printable(directory)}",
+    ]
+
+
+def _cells(sums: Sums) -> list[str]:
+    return [
+        figures.count(sums.calls),
+        figures.count(sums.errors),
+        figures.percent(sums.errors, sums.calls),
+        figures.latency(sums.max_p50_ms),
+        figures.latency(sums.max_p95_ms),
+        figures.size(sums.request_bytes),
+        figures.size(sums.response_bytes),
+        figures.money(sums.cost_pico_usd),
+    ]
+
+
+def _as_utf8(name: str) -> str:
+    """A file's name may be no UTF-8; JSON is."""
+    return os.fsencode(name).decode("utf-8", "replace")
