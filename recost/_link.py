@@ -48,8 +48,9 @@ class Link:
         self._may_start = may_start
         self._report = report
         self._looking = new_lock()
-        self._stopping = new_lock()
-        self._stopping.acquire()
+        self._poke = new_lock()
+        self._poke.acquire()
+        self._stopped = False
         self._beat = 0
         self._silent_looks = 0
         self._silence_counted_at = 0.0
@@ -68,16 +69,21 @@ class Link:
 
     def stop(self) -> None:
         """Let the watcher thread end. Does not wait for it."""
-        with contextlib.suppress(RuntimeError):  # stopped before
-            self._stopping.release()
+        self._stopped = True
+        self.poke()
+
+    def poke(self) -> None:
+        """Make the watcher thread look now."""
+        with contextlib.suppress(RuntimeError):  # poked already
+            self._poke.release()
 
     def look(self) -> None:
-        """One look: start, replace or reap a collector as needed, and pass on what it tells."""
+        """One look: start, replace or reap a collector as needed, and report what it tells."""
         if not self._looking.acquire(False):
             return
         try:
             self.looks += 1
-            self._hear()
+            self.hear()
             self._check_alive()
         finally:
             self._looking.release()
@@ -104,16 +110,16 @@ class Link:
                 next_look = now + LOOK_S / 4
             time.sleep(min(pause_s, max(0.0, deadline - now)))
             pause_s = min(pause_s * 1.5, 0.02)
-        self._hear()
+        self.poke()  # what it has to tell is told on its thread, not on this one
         return True
 
     def _watch(self, on_look: Callable[[], None]) -> None:
-        while True:
+        while not self._stopped:
             on_look()
-            if self._stopping.acquire(timeout=LOOK_S):
-                return
+            self._poke.acquire(timeout=LOOK_S)
 
-    def _hear(self) -> None:
+    def hear(self) -> None:
+        """Report what the collector has written into our ring since the last time."""
         heard = read_notices(self._ring, self._notices_seen)
         self._notices_seen = heard.seen
         for notice in heard.notices:

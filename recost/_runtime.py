@@ -14,12 +14,13 @@ import contextlib
 import logging
 import os
 import sys
+import time
 from typing import Optional
 
-from recost import session
-from recost._capture import fault_count
+from recost import _in_process, session
 from recost._destination import registration
 from recost._exclusions import Exclusions
+from recost._gauges import Gauges
 from recost._link import Link
 from recost._native import new_lock
 from recost._troubles import Troubles
@@ -28,17 +29,7 @@ from recost.errors import RecostError
 from recost.event import NS_PER_MS, CallEvent, encode
 from recost.paths import make_private_dir, runtime_dirs
 from recost.ring.files import RingFile, create_ring
-from recost.ring.layout import (
-    CLOSED,
-    DROPPED_BIG,
-    DROPPED_FULL,
-    FAULTS,
-    FLUSH_AT_MS,
-    FLUSH_OK,
-    FLUSH_SIZE,
-    FLUSH_STATUS,
-    seed_of,
-)
+from recost.ring.layout import CLOSED, seed_of
 from recost.ring.sentinel import new_sentinel
 from recost.ring.writer import Words, Writer
 
@@ -67,11 +58,10 @@ class Runtime:
         self._excluded = Exclusions(settings)
         self._troubles = Troubles(settings.on_error)
         self._kept: collections.deque[bytes] = collections.deque(maxlen=DEGRADED_EVENTS)
-        self._dropped_seen = 0
+        self._gauges = Gauges(self._troubles, tell_flushes=settings.debug)
         self._euid = os.geteuid()
         self._looked_at_ns = 0
         self._looks_seen = -1
-        self._told_flush_ms = 0
 
     def here(self) -> Runtime:
         """The Runtime of this process: itself, or in a forked child its successor, made on first demand."""
@@ -115,14 +105,22 @@ class Runtime:
         """Stop recording, wait up to ``timeout_s`` for what is undelivered (0: not at all), detach."""
         if self.disposed:
             return True
-        settled = True
-        if timeout_s > 0:
-            settled = self.flush(timeout_s)
+        until = time.monotonic() + timeout_s
+        settled = timeout_s <= 0 or self._settle_at_end(timeout_s)
         self.disposed = True
         if self.link is not None:
             self.link.stop()
+            self.link.hear()
+        self._troubles.tell()
         self._detach()
+        if timeout_s > 0 and self.settings.collector == "thread" and self.directory:
+            settled = _in_process.end(self.directory, until - time.monotonic()) and settled
         return settled
+
+    def _settle_at_end(self, timeout_s: float) -> bool:
+        if self.settings.collector == "thread" and not _in_process.start(self.directory):
+            return True  # nobody would answer; ``_in_process.end`` does the work
+        return self.flush(timeout_s)
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go of the parent's ring, so that its lock tells of the parent alone."""
@@ -210,7 +208,7 @@ class Runtime:
             self._replace_ring()
             return
         if link.looks == self._looks_seen:
-            self._look()
+            link.look()  # without telling: this thread serves a request
         self._looks_seen = link.looks
 
     def _replace_ring(self) -> None:
@@ -233,29 +231,10 @@ class Runtime:
         if link is None or ring is None or not self.ours[0]:
             return
         if self.settings.collector == "thread":
-            start_in_process(self.directory)  # here, for its imports take longer than a request should wait
-        ring.words[FAULTS] = fault_count()
-        if self.settings.debug:
-            self._tell_flush(ring)
-        self._tell_drops(ring)
-        self._troubles.tell()
+            _in_process.start(self.directory)  # here, for its imports take longer than a request should wait
+        self._gauges.look(ring.words)
         link.look()
-
-    def _tell_drops(self, ring: RingFile) -> None:
-        dropped = ring.words[DROPPED_FULL] + ring.words[DROPPED_BIG]
-        if dropped > self._dropped_seen:
-            text = f"the ring is full, {dropped - self._dropped_seen} calls were not recorded; raise ring_bytes"
-            self._troubles.during("drops", RecostError(text))
-        else:
-            self._troubles.over("drops")
-        self._dropped_seen = dropped
-
-    def _tell_flush(self, ring: RingFile) -> None:
-        at_ms = ring.words[FLUSH_AT_MS]
-        if at_ms != self._told_flush_ms:
-            self._told_flush_ms = at_ms
-            outcome = "ok" if ring.words[FLUSH_STATUS] == FLUSH_OK else "error"
-            sys.stderr.write(f"[recost] flush {outcome}, {ring.words[FLUSH_SIZE]} metric entries\n")
+        self._troubles.tell()
 
 
 current: Optional[Runtime] = None
@@ -273,13 +252,6 @@ def adopt(runtime: Runtime) -> Runtime:
     global current  # noqa: PLW0603 - the one place that names what records in this process
     current = runtime
     return runtime
-
-
-def start_in_process(directory: str) -> None:
-    """``collector="thread"``: the same service on a thread of this process."""
-    from recost_collector.in_process import start  # noqa: PLC0415 - workers never load the collector but here
-
-    start(directory)
 
 
 def _after_fork_in_child() -> None:

@@ -15,16 +15,16 @@ logger = logging.getLogger("recost")
 
 
 class Troubles:
-    """Collects on any thread, tells on the watcher's (``tell``)."""
+    """Collects on any thread; calls back and logs in ``tell`` alone, which is not for threads that serve requests."""
 
     def __init__(self, on_error: Optional[OnError]) -> None:
         self._on_error = on_error
-        self._waiting: collections.deque[Exception] = collections.deque(maxlen=MAX_WAITING)
+        self._waiting: collections.deque[tuple[Exception, bool]] = collections.deque(maxlen=MAX_WAITING)
         self._episodes: set[str] = set()
 
     def later(self, error: Exception) -> None:
         """Tell it at the next ``tell``."""
-        self._waiting.append(error)
+        self._waiting.append((error, True))
 
     def during(self, episode: str, error: Exception) -> None:
         """Tell it once, until ``over``."""
@@ -38,16 +38,17 @@ class Troubles:
         self._episodes.discard(episode)
 
     def notice(self, notice: Notice) -> None:
-        """The collector's word, on the watcher's thread."""
-        error = to_error(notice)
-        if not self._call(error) and notice.first:
-            logger.warning("%s", error)
+        """The collector's word. Only the first of an episode becomes a log line."""
+        self._waiting.append((to_error(notice), notice.first))
 
     def tell(self) -> None:
-        """Tell what waits. On the watcher's thread, or at the end of a flush."""
-        while self._waiting:
-            error = self._waiting.popleft()
-            if not self._call(error):
+        """Tell what waits: on the watcher's thread, and at the very end on the one that disposes."""
+        while True:
+            try:
+                error, is_logged = self._waiting.popleft()
+            except IndexError:  # none left, or another thread tells as well
+                return
+            if not self._call(error) and is_logged:
                 logger.warning("%s", error)
 
     def _call(self, error: Exception) -> bool:

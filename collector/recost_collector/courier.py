@@ -36,50 +36,64 @@ class Job(NamedTuple):
 
 
 class Courier:
-    """A thread with one exporter for one destination."""
+    """A thread with one exporter for one destination; in an exiting interpreter, which starts none, no thread."""
 
     def __init__(self, destination: Destination, lease: Lease, report: Callable[[Outcome], None]) -> None:
         self.destination = destination
         self.busy = False
         self._lease = lease
         self._report = report
+        self._exporter: Optional[Exporter] = None
         self._jobs: queue.SimpleQueue[Optional[Job]] = queue.SimpleQueue()
-        self._thread = threading.Thread(target=self._run, name=f"recost-courier-{destination.id[:6]}", daemon=True)
-        self._thread.start()
+        self._thread: Optional[threading.Thread] = self._start()
 
     def send(self, job: Job) -> None:
         self.busy = True
-        self._jobs.put(job)
+        if self._thread is None:
+            self._attempt(job)
+        else:
+            self._jobs.put(job)
 
     def stop(self) -> None:
         """End after what is under way. Does not wait."""
-        self._jobs.put(None)
+        if self._thread is None:
+            self._close()
+        else:
+            self._jobs.put(None)
 
     def join(self, timeout_s: float) -> None:
-        self._thread.join(timeout_s)
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+
+    def _start(self) -> Optional[threading.Thread]:
+        thread = threading.Thread(target=self._run, name=f"recost-courier-{self.destination.id[:6]}", daemon=True)
+        try:
+            thread.start()
+        except RuntimeError:
+            return None
+        return thread
 
     def _run(self) -> None:
         with suppressed():  # in the in-process mode the application's clients are patched, and this one is ours
-            self._carry()
+            for job in iter(self._jobs.get, None):
+                self._attempt(job)
+            self._close()
 
-    def _carry(self) -> None:
-        exporter: Optional[Exporter] = None
-        while True:
-            job = self._jobs.get()
-            if job is None:
-                break
-            result: Union[Retry, Reject, None] = None
-            try:
-                if exporter is None:
-                    exporter = open_exporter(self.destination, self._lease)
-                exporter.export(job.frame)
-            except (Retry, Reject) as outcome:
-                result = outcome
-            except Exception as exc:  # noqa: BLE001 - at the edge of one window a fault sets that one aside
-                result = _set_aside(job.frame, exc)
-            self._report(Outcome(self.destination.id, job.frame_id, result))
-        if exporter is not None:
-            exporter.close()
+    def _attempt(self, job: Job) -> None:
+        result: Union[Retry, Reject, None] = None
+        try:
+            if self._exporter is None:
+                self._exporter = open_exporter(self.destination, self._lease)
+            self._exporter.export(job.frame)
+        except (Retry, Reject) as outcome:
+            result = outcome
+        except Exception as exc:  # noqa: BLE001 - at the edge of one window a fault sets that one aside
+            result = _set_aside(job.frame, exc)
+        self._report(Outcome(self.destination.id, job.frame_id, result))
+
+    def _close(self) -> None:
+        if self._exporter is not None:
+            self._exporter.close()
 
 
 class Couriers:

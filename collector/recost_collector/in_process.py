@@ -14,7 +14,6 @@ from typing import Optional
 
 from recost.capture import suppressed
 from recost_collector.leading import Leadership, lead
-from recost_collector.process import LAST_DELIVERY_S
 from recost_collector.service import LostLead
 
 FOLLOW_S = 1.0
@@ -30,16 +29,18 @@ class InProcess:
         self.pid = os.getpid()
         self._leadership: Optional[Leadership] = None
         self._stopping = threading.Event()
+        self._finish_s = 0.0
         self._thread = threading.Thread(target=self._run, name="recost-collector", daemon=True)
         self._thread.start()
 
-    def stop(self) -> None:
-        """End it: a last delivery attempt, bounded, then the lock goes."""
+    def stop(self, timeout_s: float) -> None:
+        """End it within ``timeout_s``: a last delivery attempt, then the lock goes."""
+        self._finish_s = timeout_s
         self._stopping.set()
         leadership = self._leadership
         if leadership is not None:
             leadership.wake.call()
-        self._thread.join(LAST_DELIVERY_S + 1.0)
+        self._thread.join(timeout_s)
 
     def abandon_in_child(self) -> None:
         """In a forked child: close the copy of the lock, so that it tells of the parent alone."""
@@ -66,7 +67,7 @@ class InProcess:
             while not self._stopping.is_set():
                 leadership.turn(time.monotonic())
                 leadership.wake.wait(leadership.service.pause_s)
-            leadership.finish(LAST_DELIVERY_S)
+            leadership.finish(self._finish_s)
         except LostLead as exc:
             logger.warning("another collector leads: %s", exc)
             leadership.give_back()
@@ -82,21 +83,36 @@ _running: Optional[InProcess] = None
 _starting = threading.Lock()
 
 
-def start(directory: str) -> None:
-    """Run a collector for ``directory`` in this process; nothing happens when one does already."""
+def start(directory: str) -> bool:
+    """Run a collector for ``directory`` in this process, if none does. False: no thread can be started any more."""
     global _running  # noqa: PLW0603 - one collector per process
     with _starting:
         if _running is None or _running.pid != os.getpid() or _running.directory != directory:
-            _running = InProcess(directory)
+            try:
+                _running = InProcess(directory)
+            except RuntimeError:  # the interpreter is exiting
+                return False
+    return True
 
 
-def stop() -> None:
-    """End the collector of this process, if there is one."""
+def run_here(directory: str, timeout_s: float) -> bool:
+    """Lead on the calling thread for as long as it takes to deliver everything once. False: another one leads."""
+    with suppressed():
+        leadership = lead(directory, "thread", 0.0)
+        if leadership is None:
+            return False
+        leadership.turn(time.monotonic())
+        leadership.finish(timeout_s)
+        return True
+
+
+def stop(timeout_s: float) -> None:
+    """End the collector of this process, if there is one, within ``timeout_s``."""
     global _running
     with _starting:
         running, _running = _running, None
     if running is not None and running.pid == os.getpid():
-        running.stop()
+        running.stop(timeout_s)
 
 
 def _after_fork_in_child() -> None:

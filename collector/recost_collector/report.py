@@ -61,7 +61,10 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         " offset (default: all there is)",
     )
     command.add_argument(
-        "--by", choices=sorted(GROUPINGS), default="endpoint", help="what makes a row (default: provider and endpoint)"
+        "--by",
+        choices=sorted(GROUPINGS),
+        default="endpoint",
+        help="what makes a row (default: endpoint, within its provider)",
     )
     command.add_argument("--project", metavar="NAME", help="only the files of this project (default: all)")
     command.add_argument(

@@ -126,7 +126,9 @@ class Service:
         """The end in good order, with one delivery attempt for everything, bounded by ``timeout_s``."""
         deadline = time.monotonic() + timeout_s
         clock = read_clock()
-        # 1. take what the workers have published so far
+        # 1. take what the workers have published so far, those included that have just gone
+        self._meet_rings(clock)
+        self.rings.probe_owners()
         self._drain(clock)
         # 2. close every window, due or not, and commit
         self._aggregation.close_all(clock.wall_ns)

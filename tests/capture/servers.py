@@ -61,6 +61,7 @@ def running(handler: type[BaseHTTPRequestHandler]) -> Iterator[Server]:
 
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
     server: Server
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name http.server gives it

@@ -22,7 +22,7 @@ class Listener:
         self._port = 0
         self.start()
 
-    def __enter__(self) -> Listener:  # noqa: PYI034 - 3.9 has no Self
+    def __enter__(self) -> Listener:
         return self
 
     def __exit__(self, *exc_info: object) -> None:

@@ -11,6 +11,7 @@ import threading
 import time
 
 import pytest
+from websockets.protocol import State
 from websockets.utils import accept_key
 
 from recost.session import Destination
@@ -54,7 +55,7 @@ def test_a_connection_that_the_listener_closed_between_frames_is_replaced():
             exporter.export(frame)
             wait_until(lambda n=sent: len(listener.messages) == n)
             listener.drop()
-            wait_until(lambda: exporter._connection.close_code, what="the goodbye to arrive")
+            wait_until(lambda: exporter._connection.state is not State.OPEN, what="the goodbye to arrive")
         assert listener.windows() == [json.loads(frame.body) for frame in frames]
         exporter.close()
 

@@ -13,6 +13,7 @@ from typing import Optional
 
 try:
     from websockets.exceptions import ConnectionClosed, WebSocketException
+    from websockets.protocol import State
     from websockets.sync.client import ClientConnection, connect
 except ImportError as exc:
     raise ImportError("a ws:// destination needs the package websockets: pip install 'recost[local]'") from exc
@@ -67,8 +68,7 @@ class WebSocketExporter:
     def _connected(self) -> ClientConnection:
         """A connection that was open a moment ago; one that the peer closed in the meantime is replaced."""
         if self._connection is not None:
-            with contextlib.suppress(ConnectionClosed):
-                _discard_incoming(self._connection)
+            if self._connection.state is State.OPEN:
                 return self._connection
             self.close()
         # proxy=None: a listener on this host is never behind one. No keepalive: each frame has its ping.

@@ -1,0 +1,1 @@
+"""Hosts of workers: what recost does to fit into each, beyond ``init()``."""
