@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from recost.wire import MetricEntry
 from recost_collector import history, window_line
 from recost_collector.cli import main
 from recost_collector.exporters.lines import LineFile

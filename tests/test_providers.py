@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+from typing import Any
 
 import pytest
 
@@ -294,7 +295,8 @@ def test_what_is_remembered_is_bounded_and_changes_no_answer():
     for i in range(10_000):
         assert registry.match(f"https://host{i}.test/{i}") is None
         assert registry.match(f"https://s3.amazonaws.com/{i}") == MatchResult("aws", f"/{i}", 0.0)
-    for remembered in (registry.match_parts, registry._of_host):
+    caches: list[Any] = [registry.match_parts, registry._of_host]
+    for remembered in caches:
         info = remembered.cache_info()
         assert info.currsize <= info.maxsize <= 4096
 

@@ -6,6 +6,7 @@ import itertools
 import json
 import math
 import random
+import sys
 import threading
 
 import pytest
@@ -369,6 +370,16 @@ def test_odd_times_and_sizes_are_counted_as_zero(odd):
     assert summary.window_start == "1970-01-01T00:00:00.000Z"
 
 
+@pytest.fixture
+def restless():
+    """Threads take turns a hundred times as often as usual."""
+    usual = sys.getswitchinterval()
+    sys.setswitchinterval(usual / 100)
+    yield
+    sys.setswitchinterval(usual)
+
+
+@pytest.mark.usefixtures("restless")
 def test_threads_share_an_aggregator_and_lose_nothing():
     """Some add, one flushes as fast as it can: every call and every cent is in exactly one window."""
     made, windows_seen, done = Aggregator(max_buckets=10), [], threading.Event()

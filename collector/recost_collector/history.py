@@ -6,16 +6,14 @@ that cannot be read is named; neither ends the reading.
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import os
-import stat
 from collections import Counter
 from collections.abc import Callable
 from datetime import datetime
 from typing import BinaryIO, NamedTuple, Optional
 
 from recost.bucket import pico_usd
+from recost_collector.local_files import Identity, Opened, open_project, projects
 from recost_collector.window_line import (
     MAX_LINE_BYTES,
     UNDECODABLE,
@@ -26,11 +24,6 @@ from recost_collector.window_line import (
     decode_head,
     why_undecodable,
 )
-
-SUFFIX = ".jsonl"
-ROTATED = ".1"
-LLM_LOGS = (".llm.jsonl", ".llm.1.jsonl")
-"""Logs of single LLM calls: no windows."""
 
 Key = tuple[str, ...]
 
@@ -108,7 +101,7 @@ class History:
         """Lines, by file and reason."""
         self.unread: dict[str, str] = {}
         """Why, by file."""
-        self._seen: set[tuple[int, int]] = set()
+        self._seen: set[Optional[Identity]] = set()
 
     def ranking(self) -> list[tuple[Key, Sums]]:
         """The groups, the dearest first, then those with the most calls."""
@@ -125,42 +118,23 @@ class History:
 
         Raises ``OSError`` when the directory cannot be listed.
         """
-        self.known_projects = _projects(directory)
+        self.known_projects = projects(directory)
         for name in self.known_projects:
             if project is None or name == project:
-                self._read_project(name, os.path.join(directory, name))
+                self._read_project(name, open_project(directory, name))
 
-    def _read_project(self, project: str, stem: str) -> None:
-        # Both are opened before the first is read, the current one first.  When that one is rotated in between it is
-        # met again under the other name, and known by its inode; later it does not matter.
-        with contextlib.ExitStack() as stack:
-            files = []
-            for path in (stem + SUFFIX, stem + ROTATED + SUFFIX):
-                file = self._open(path)
-                if file is not None:
-                    files.append((path, stack.enter_context(file)))
-            before = self.windows
-            for path, file in files:
-                self._read_file(path, file)
+    def _read_project(self, project: str, files: list[Opened]) -> None:
+        before = self.windows
+        for path, identity, file, trouble in files:
+            if file is None:
+                self.unread[path] = trouble
+                continue
+            with file:
+                if identity not in self._seen:  # a link to one that was read
+                    self._read_file(path, file)
+                self._seen.add(identity)
         if self.windows > before:
             self.projects.append(project)
-
-    def _open(self, path: str) -> Optional[BinaryIO]:
-        """None when there is no file, or one that was read already."""
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a fifo would block
-        except FileNotFoundError:
-            return None
-        except OSError as exc:
-            self.unread[path] = exc.strerror or str(exc)
-            return None
-        status = os.fstat(fd)
-        identity = (status.st_dev, status.st_ino)
-        if identity in self._seen or not stat.S_ISREG(status.st_mode):
-            os.close(fd)
-            return None
-        self._seen.add(identity)
-        return open(fd, "rb")
 
     def _read_file(self, path: str, file: BinaryIO) -> None:
         try:
@@ -190,15 +164,3 @@ class History:
             if sums is None:
                 sums = self.groups[key] = Sums()
             sums.add(entry)
-
-
-def _projects(directory: str) -> list[str]:
-    with os.scandir(directory) as found:
-        names = {entry.name for entry in found if entry.name.endswith(SUFFIX) and entry.is_file()}
-    stems = {name[: -len(SUFFIX)] for name in names if not name.endswith(LLM_LOGS)}
-    return sorted(stem for stem in stems if not _is_rotated(stem, stems))
-
-
-def _is_rotated(stem: str, stems: set[str]) -> bool:
-    """``v1.1`` is the rotated file of ``v1`` where there is one, else a project with such a name."""
-    return stem.endswith(ROTATED) and stem[: -len(ROTATED)] in stems

@@ -116,6 +116,8 @@ class Reader:
         self._stalled += 1
         if owner_gone or self._stalled >= PATIENCE:
             self._give_up(position, tail)
+        if owner_gone:
+            self._count_unseen()
 
     def _give_up(self, position: int, tail: int) -> None:
         """Skip to ``tail``. What is lost shows in the number of the next record, or in the owner's count."""

@@ -31,7 +31,7 @@ def configure(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords
 
     Values are checked in ``post_fork``: Gunicorn's ``raw_env`` comes into the environment only after its file is read.
     """
-    global _config, _settings  # noqa: PLW0603 - this module's state
+    global _config, _settings
     RecostConfig(**settings)  # knows the names
     _config, _settings = config, settings
 

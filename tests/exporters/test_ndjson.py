@@ -171,7 +171,12 @@ def test_a_fork_in_the_middle_of_an_append_does_not_keep_the_lock(path):
     path.parent.mkdir()
     file = LineFile(str(path))
     waiting, done = os.pipe()
-    child = start_child(lambda: (os.close(done), os.read(waiting, 1)))
+
+    def hold_a_copy():
+        os.close(done)
+        os.read(waiting, 1)
+
+    child = start_child(hold_a_copy)
     try:
         file.close()
         LineFile(str(path)).close()

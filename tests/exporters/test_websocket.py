@@ -15,8 +15,7 @@ from websockets.protocol import State
 from websockets.utils import accept_key
 
 from recost.session import Destination
-from recost_collector import exporters
-from recost_collector.exporters import Reject, load_exporters, open_exporter, websocket
+from recost_collector.exporters import Reject, Retry, load_exporters, open_exporter, websocket
 from recost_collector.exporters.websocket import WebSocketExporter
 from tests.exporters.listener import Listener
 from tests.exporters.support import KEY, StubLease, make_frame, outcome_of, raw_server, read_request, retry_of
@@ -169,6 +168,7 @@ def test_without_websockets_the_window_waits_and_the_extra_is_named(monkeypatch,
 
     monkeypatch.setattr(builtins, "__import__", refuse)
     load_exporters()
-    retry = retry_of(lambda _: open_exporter(Destination(url="ws://127.0.0.1:1"), StubLease(tmp_path)), make_frame())
-    assert "recost[local]" in retry.notice.message
-    assert exporters.open_exporter(Destination(url="http://127.0.0.1:1/x"), StubLease(tmp_path))
+    with pytest.raises(Retry) as raised:
+        open_exporter(Destination(url="ws://127.0.0.1:1"), StubLease(tmp_path))
+    assert "recost[local]" in raised.value.notice.message
+    assert open_exporter(Destination(url="http://127.0.0.1:1/x"), StubLease(tmp_path))

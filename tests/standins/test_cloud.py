@@ -26,7 +26,10 @@ def cloud():
 def post(cloud, body=None, project="shop", key="frame-1", api_key=KEY):
     headers = {"Authorization": f"Bearer {api_key}", "Idempotency-Key": key}
     return requests.post(
-        f"{cloud.url}/projects/{project}/telemetry", json=body or window(), headers=headers, timeout=10
+        f"{cloud.url}/projects/{project}/telemetry",
+        json=window() if body is None else body,
+        headers=headers,
+        timeout=10,
     )
 
 
@@ -55,9 +58,10 @@ def test_a_wrong_key_is_refused_and_a_new_one_taken_at_once(cloud):
     assert len(cloud.unique_windows()) == 1
 
 
-@pytest.mark.parametrize("body", [[], "x", {"protocolVersion": "2.0", "metrics": []}, {"protocolVersion": "1.0"}])
+@pytest.mark.parametrize("body", [[], "x", {"protocolVersion": "2.0", "metrics": []}, {"protocolVersion": "1.0"}, 7])
 def test_what_is_no_window_is_422(cloud, body):
-    assert post(cloud, body).status_code == (422 if body else 202)
+    assert post(cloud, body).status_code == 422
+    assert cloud.unique_windows() == []
 
 
 def test_answers_are_scripted_one_by_one_and_then_as_usual(cloud):

@@ -104,6 +104,7 @@ def test_threads_and_uploads_in_chunks(providers):
 def test_the_command_says_where_everything_listens_and_ends_when_told():
     command = [sys.executable, "-m", "examples.standins", "--json", "--latency-scale", "0", "--error-rate", "0"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
         addresses = json.loads(process.stdout.readline())
         with urllib.request.urlopen(addresses["providers"]["github"] + "/users/x", timeout=10) as response:
             assert response.status == 200

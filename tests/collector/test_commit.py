@@ -1,0 +1,184 @@
+"""A published event is in exactly one window, whoever is killed and whenever."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import pytest
+
+from recost.ring.layout import HEAD
+from recost_collector.leading import lead
+from recost_collector.service import LostLead, Service
+from recost_collector.spool import Fenced
+from tests.collector.collecting import (
+    Worker,
+    collector,
+    delivered,
+    file_session,
+    runtime,
+    total,
+    turn_until,
+)
+from tests.harness import run_child
+
+PARTS = ("service.py", "spool.py", "drain.py", "telling.py", "aggregate.py", "open_window.py", "delivery.py", "ndjson.py")
+"""The files between reading a record and advancing the head, and around the append."""
+
+
+class KillAt:
+    """Traces lines of ``PARTS`` and ends the process with SIGKILL at the given one."""
+
+    def __init__(self, line: int) -> None:
+        self.left = line
+
+    def __call__(self, frame: FrameType, event: str, _argument: object) -> Any:
+        if os.path.basename(frame.f_code.co_filename) not in PARTS:
+            return None
+        if event == "line":
+            self.left -= 1
+            if self.left == 0:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return self
+
+
+def _collect(kill_at: int, *, early_release: bool = False) -> None:
+    """Lead and collect until everything is delivered, or until the kill."""
+    if early_release:
+        _release_before_commit()
+    leadership = lead(runtime(), "thread", 5.0)
+    assert leadership is not None
+    if kill_at:
+        sys.settrace(KillAt(kill_at))
+    for _ in range(12):
+        leadership.turn(time.monotonic())
+        leadership.wake.wait(0.001)
+    sys.settrace(None)
+    leadership.finish(5.0)
+
+
+def _release_before_commit() -> None:
+    gather = Service._gather
+
+    def release_and_gather(self: Service, moved: list[Any]) -> None:
+        for source in moved:
+            source.reader.release(source.reader.cursor.position)
+        gather(self, moved)
+
+    Service._gather = release_and_gather  # type: ignore[method-assign]
+
+
+def _kill_and_go_on(line: int) -> int:
+    """Calls made in two portions; a collector that is killed at ``line`` and one that is not."""
+    worker = Worker(file_session(max_batch_size=7))
+    made = worker.calls(20)
+    worker.ask_for_flush()
+    assert run_child(lambda: _collect(line)) in (0, -signal.SIGKILL)
+    made += worker.calls(10)
+    worker.leave()
+    assert run_child(lambda: _collect(0)) == 0
+    return made
+
+
+@pytest.mark.parametrize("line", [*range(1, 200, 13), *range(200, 1600, 57)])
+def test_a_collector_killed_at_any_line_loses_nothing_and_doubles_nothing(line: int) -> None:
+    made = _kill_and_go_on(line)
+
+    assert total() == made
+    assert os.listdir(runtime()).count("ring") == 0
+
+
+def test_control_heads_that_move_before_the_commit_lose_calls() -> None:
+    """The same kills with the order of the protocol reversed: calls are missing."""
+    lost = 0
+    for line in range(100, 1000, 100):
+        worker = Worker(file_session(f"p{line}", max_batch_size=7))
+        made = worker.calls(20)
+        run_child(lambda line=line: _collect(line, early_release=True))
+        worker.leave()
+        assert run_child(lambda: _collect(0)) == 0
+        lost += made - total(f"p{line}")
+
+    assert lost > 0
+
+
+def test_the_head_moves_only_after_the_commit() -> None:
+    worker = Worker(file_session())
+    with collector() as leadership:
+        worker.calls(5)
+        turn_until(leadership, lambda: worker.ring.words[HEAD] == worker.writer.tail, what="the head")
+        assert total() == 0, "committed is not delivered: the window is open"
+    assert total() == 5
+    worker.leave()
+
+
+def test_a_leader_whose_lock_file_was_removed_stops_without_writing() -> None:
+    worker = Worker(file_session())
+    first = lead(runtime(), "thread", 1.0)
+    assert first is not None
+    worker.calls(3)
+    first.turn(time.monotonic())
+    (Path(runtime()) / "leader.lock").unlink()
+
+    with pytest.raises(LostLead):
+        first.turn(time.monotonic())
+    first.give_back()
+    worker.leave()
+    assert run_child(lambda: _collect(0)) == 0
+    assert total() == 3
+
+
+def test_of_two_leaders_the_older_epoch_is_fenced_in_its_transaction() -> None:
+    """The spool is shared by force: whoever opened it last wins, the other's turn counts for nothing."""
+    worker = Worker(file_session())
+    first = lead(runtime(), "thread", 1.0)
+    assert first is not None
+    worker.calls(4)
+    first.turn(time.monotonic())
+    from recost_collector.spool import Spool  # noqa: PLC0415 - the second leader by force
+
+    second = Spool(first.state_dir, "boot")
+    worker.calls(4)
+    with pytest.raises(LostLead) as caught:
+        for _ in range(100):
+            first.turn(time.monotonic() + 1)
+            time.sleep(0.01)
+    assert isinstance(caught.value.__cause__, Fenced)
+    second.close()
+    first.give_back()
+    worker.leave()
+    assert run_child(lambda: _collect(0)) == 0
+    assert total() == 8
+
+
+def test_open_windows_survive_the_collector_with_exact_percentiles() -> None:
+    session = file_session()
+    worker = Worker(session)
+    worker.calls(50)
+    assert run_child(lambda: _lead_and_die()) == -signal.SIGKILL
+    worker.calls(50)
+    worker.leave()
+    assert run_child(lambda: _collect(0)) == 0
+
+    (window,) = delivered()
+    (metric,) = window["metrics"]
+    assert metric["requestCount"] == 100
+    assert metric["p95LatencyMs"] == 5.0
+    assert metric["totalLatencyMs"] == 500.0
+
+
+def _lead_and_die() -> None:
+    leadership = lead(runtime(), "thread", 1.0)
+    assert leadership is not None
+    deadline = time.monotonic() + 1.2
+    while time.monotonic() < deadline:
+        leadership.turn(time.monotonic())
+        leadership.wake.wait(0.01)
+    os.kill(os.getpid(), signal.SIGKILL)
+
+

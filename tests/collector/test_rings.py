@@ -1,0 +1,201 @@
+"""What the collector makes of the files in its runtime directory."""
+
+from __future__ import annotations
+
+import os
+import random
+import struct
+import zlib
+from pathlib import Path
+
+import pytest
+
+from recost.ring.files import RING_PREFIX, UNFINISHED_PREFIX
+from recost.ring.layout import (
+    FLUSHED_THROUGH,
+    HEADER_WORDS,
+    HEARTBEAT,
+    PAGE,
+    SESSION_BLOCK,
+    TAIL,
+    WORD,
+    record_bytes,
+)
+from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
+
+
+def _rings() -> list[str]:
+    return [name for name in os.listdir(runtime()) if name.startswith(RING_PREFIX)]
+
+
+def _patch_header(path: Path, word: int, value: int, *, keep_checksum: bool) -> None:
+    page = bytearray(path.read_bytes())
+    struct.pack_into("=Q", page, word * WORD, value)
+    if keep_checksum:
+        struct.pack_into("=Q", page, (HEADER_WORDS - 1) * WORD, zlib.crc32(page[: (HEADER_WORDS - 1) * WORD]))
+    path.write_bytes(page)
+
+
+def test_the_ring_of_a_dead_worker_is_emptied_and_removed() -> None:
+    worker = Worker(file_session())
+    with collector() as leadership:
+        worker.calls(10)
+        worker.leave()
+        turn_until(leadership, lambda: not _rings(), what="the ring to go")
+        turn_until(leadership, lambda: total() == 10, what="its calls")
+
+
+def test_a_living_worker_sees_the_collectors_heartbeat_move() -> None:
+    worker = Worker(file_session())
+    with collector() as leadership:
+        turn_until(leadership, lambda: worker.ring.words[HEARTBEAT], what="a beat")
+        before = worker.ring.words[HEARTBEAT]
+        turn_until(leadership, lambda: worker.ring.words[HEARTBEAT] > before, what="the next beat")
+    worker.leave()
+
+
+@pytest.mark.parametrize("size", [0, 7, 4096, 70000])
+def test_random_bytes_are_refused_told_and_left_alone(size: int) -> None:
+    path = Path(runtime()) / f"{RING_PREFIX}{'0' * 32}"
+    path.write_bytes(random.Random(size).randbytes(size))
+    worker = Worker(file_session())
+    with collector() as leadership:
+        worker.calls(3)
+        worker.ask_for_flush()
+        turn_until(leadership, worker.is_settled, what="the healthy ring")
+        assert path.name in leadership.service.rings.refused
+    assert path.exists()
+    assert total() == 3
+    worker.leave()
+    path.unlink()
+
+
+@pytest.mark.parametrize(
+    ("word", "value", "keep_checksum"),
+    [
+        (1, 1, True),  # byte order
+        (2, 2 << 32, True),  # a newer major: somebody else's
+        (3, 1 << 40, True),  # capacity
+        (3, 12345, True),
+        (4, 0, True),  # data offset
+        (5, 1 << 50, True),  # session block
+        (6, 0, True),  # checksum of the session block
+        (11, 77, False),  # anything without its checksum
+    ],
+)
+def test_an_absurd_header_is_refused(word: int, value: int, keep_checksum: bool) -> None:  # noqa: FBT001 - a table
+    worker = Worker(file_session())
+    worker.calls(3)
+    path = Path(worker.ring.path)
+    _patch_header(path, word, value, keep_checksum=keep_checksum)
+
+    with collector() as leadership:
+        leadership.turn(0.0)
+        assert list(leadership.service.rings.refused) == [path.name]
+    assert path.exists()
+    worker.leave()
+    path.unlink()
+
+
+def test_a_newer_minor_is_read() -> None:
+    worker = Worker(file_session())
+    worker.calls(3)
+    _patch_header(Path(worker.ring.path), 2, (1 << 32) + 9, keep_checksum=True)
+    worker.leave()
+    with collector() as leadership:
+        turn_until(leadership, lambda: total() == 3, what="its calls")
+
+
+def test_a_ring_of_an_earlier_boot_is_discarded_and_counted() -> None:
+    worker = Worker(file_session())
+    worker.calls(3)
+    _patch_header(Path(worker.ring.path), 9, 1, keep_checksum=True)
+    worker.leave()
+    with collector() as leadership:
+        leadership.turn(0.0)
+        assert leadership.service.rings.discarded == 1
+    assert total() == 0
+    assert not _rings()
+
+
+def test_a_session_block_that_says_nothing_sets_its_ring_aside() -> None:
+    worker = Worker(file_session())
+    path = Path(worker.ring.path)
+    page = bytearray(path.read_bytes())
+    length = worker.ring.header.session_bytes
+    page[SESSION_BLOCK : SESSION_BLOCK + length] = b"\xc1" * length
+    path.write_bytes(page)
+    _patch_header(path, 6, zlib.crc32(b"\xc1" * length), keep_checksum=True)
+
+    with collector() as leadership:
+        leadership.turn(0.0)
+        assert list(leadership.service.rings.refused) == [path.name]
+    worker.leave()
+    path.unlink()
+
+
+def test_a_ring_overwritten_with_random_bytes_ends_nobody_and_counts_nothing_twice() -> None:
+    worker, healthy = Worker(file_session()), Worker(file_session())
+    with collector() as leadership:
+        worker.calls(5)
+        turn_until(leadership, lambda: worker.ring.words[TAIL] and leadership.service.rings.sources, what="the ring")
+        worker.ring.memory[PAGE:] = random.Random(1).randbytes(len(worker.ring.memory) - PAGE)
+        worker.ring.words[TAIL] = (1 << 50) + 8
+        healthy.calls(4)
+        healthy.ask_for_flush()
+        turn_until(leadership, healthy.is_settled, what="the healthy ring")
+        worker.leave()
+        turn_until(leadership, lambda: len(_rings()) == 1, what="the broken ring to go")
+    assert 4 <= total() <= 9
+    healthy.leave()
+
+
+def test_a_torn_record_costs_itself_and_is_kept_for_diagnosis() -> None:
+    worker = Worker(file_session())
+    worker.calls(3)
+    size = worker.writer.tail // 3
+    assert size == record_bytes(size - 16)
+    worker.ring.data[size + 20] ^= 0xFF
+    worker.leave()
+    with collector() as leadership:
+        turn_until(leadership, lambda: not _rings(), what="the ring to go")
+        turn_until(leadership, lambda: total() == 1, what="the first call")
+        assert (Path(leadership.state_dir) / "quarantine.bin").stat().st_size == 2 * size
+        assert leadership.service._counters["count.lost"] == 2
+
+
+def test_the_temporary_file_of_a_worker_that_died_while_making_its_ring_goes() -> None:
+    old, young = (Path(runtime()) / f"{UNFINISHED_PREFIX}{letter * 32}" for letter in "ab")
+    for path in (old, young):
+        path.write_bytes(b"")
+    os.utime(old, (1, 1))
+    with collector() as leadership:
+        turn_until(leadership, lambda: not old.exists(), what="the old one to go")
+        assert young.exists()
+    young.unlink()
+
+
+def test_a_flush_settles_once_the_window_is_delivered() -> None:
+    worker = Worker(file_session())
+    with collector() as leadership:
+        worker.calls(5)
+        worker.ask_for_flush()
+        turn_until(leadership, worker.is_settled, what="the flush")
+        assert total() == 5
+        assert worker.ring.words[FLUSHED_THROUGH] == worker.writer.tail
+    worker.leave()
+
+
+def test_a_flush_of_one_worker_settles_the_others_part_too() -> None:
+    """They share the session's window: it closes for both."""
+    one, other = Worker(file_session()), Worker(file_session())
+    with collector() as leadership:
+        one.calls(5)
+        other.calls(6)
+        turn_until(leadership, lambda: all(ring.words[HEARTBEAT] for ring in (one.ring, other.ring)), what="both")
+        one.ask_for_flush()
+        turn_until(leadership, one.is_settled, what="the flush")
+        turn_until(leadership, other.is_settled, what="the other's part")
+    assert total() == 11
+    one.leave()
+    other.leave()

@@ -1,0 +1,151 @@
+"""Real programs, the API that they call, and what arrived in their files."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import urllib3
+
+from examples.standins.server import Answer, Request, StandIn
+from recost.leader import Leader, read_leader
+from tests import leaks
+from tests.harness import wait_until
+
+ROOT = Path(__file__).parents[2]
+HELD = "/held"
+
+
+class Api(StandIn):
+    """Answers each call and counts it when it has arrived; ``/held`` is never answered."""
+
+    def __init__(self, latency_s: float = 0.0) -> None:
+        super().__init__(self._answer, [("127.0.0.2", 0)])
+        self._latency_s = latency_s
+        self.calls = 0
+        self.held = 0
+
+    @property
+    def url(self) -> str:
+        host, port = self.addresses[0]
+        return f"http://{host}:{port}"
+
+    async def _answer(self, request: Request) -> Answer:
+        self.calls += 1
+        if request.path == HELD:
+            self.held += 1
+            await asyncio.Event().wait()
+        await asyncio.sleep(self._latency_s)
+        return Answer(body=b"ok")
+
+
+def call(url: str, times: int = 1) -> None:
+    """Calls that return before this does."""
+    with urllib3.PoolManager(retries=False) as pools:
+        for _ in range(times):
+            assert pools.request("GET", url, timeout=20).status == 200
+
+
+@contextlib.contextmanager
+def program(*arguments: str | Path, **environ: str) -> Iterator[subprocess.Popen[str]]:
+    """A Python running ``arguments``, with its output as text. One that the test did not end is killed."""
+    # From 3.12 on a fork beside the watcher thread warns, and forks are what some programs are about.
+    command = [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", *map(str, arguments)]
+    paths = os.pathsep.join([str(ROOT), str(ROOT / "collector")])
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": paths, **environ},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()  # harmless after it was waited for
+        process.wait()
+        assert process.stdout is not None
+        process.stdout.close()
+
+
+def run_program(*arguments: str | Path, code: int = 0, **environ: str) -> str:
+    """The output of a program that is waited for."""
+    with program(*arguments, **environ) as process:
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == code, output
+        return output
+
+
+def windows(project: str = "default") -> list[dict[str, object]]:
+    """Every window in the project's files, the rotated one first. Lines are whole, or this fails."""
+    folder = Path(os.environ["RECOST_LOCAL_DIR"])
+    files = [folder / f"{project}.1.jsonl", folder / f"{project}.jsonl"]
+    return [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
+
+
+def delivered(project: str = "default") -> int:
+    """Calls in all windows of the project."""
+    return sum(counts(project).values())
+
+
+def counts(project: str = "default") -> Counter[str]:
+    """The same, by endpoint."""
+    found: Counter[str] = Counter()
+    for window in windows(project):
+        for metric in window["metrics"]:  # type: ignore[attr-defined] - JSON
+            found[metric["endpoint"]] += metric["requestCount"]
+    return found
+
+
+def wait_until_delivered(calls: int, project: str = "default") -> None:
+    """Wait for ``calls``, and then for the collector to leave: nothing comes after that, and it must be exact."""
+    wait_until(lambda: delivered(project) >= calls, 15, f"{calls} calls in {project}.jsonl")
+    wait_until_idle()
+    assert delivered(project) == calls
+
+
+def wait_until_idle() -> None:
+    """Wait for every collector of this test to have left, with all that it had."""
+    wait_until(lambda: not collectors(), 20, "the collector to leave")
+
+
+def collectors() -> list[leaks.Process]:
+    """The collector processes of this test's runtime directory, those that start up too."""
+    directory = os.environ["RECOST_RUNTIME_DIR"]
+    return [found for found in leaks.processes(directory) if f"launch.py {directory}" in found.command]
+
+
+def leader() -> Leader | None:
+    """Who leads now, if somebody does."""
+    found = read_leader(os.environ["RECOST_RUNTIME_DIR"])
+    return found if found is not None and found.is_alive() else None
+
+
+def wait_for_leader(*, other_than: Leader | None = None, timeout_s: float = 10) -> Leader:
+    def look() -> Leader | None:
+        found = leader()
+        return None if found is None or found == other_than else found
+
+    return wait_until(look, timeout_s, "a leader")
+
+
+def kill_leader(number: int = signal.SIGKILL) -> Leader:
+    """Send a signal to the collector of this test; gives whom."""
+    found = wait_for_leader()
+    assert found.kind == "spawned"
+    os.kill(found.pid, number)
+    return found
+
+
+def log_lines(word: str) -> list[str]:
+    """Lines of the collector's log with ``word`` in them."""
+    file = Path(os.environ["RECOST_STATE_DIR"]) / "collector.log"
+    return [line for line in file.read_text().splitlines() if word in line] if file.exists() else []

@@ -1,0 +1,128 @@
+"""Forked children count for themselves, whoever forked them and however they end."""
+
+from __future__ import annotations
+
+import ctypes
+import json
+import os
+import signal
+import threading
+from typing import Callable
+
+import pytest
+
+import recost
+from tests.harness import run_child, start_child, wait_for_child, wait_until
+from tests.processes.support import Api, call, delivered, wait_until_delivered
+
+ENDINGS: dict[str, Callable[[], object]] = {
+    "_exit": lambda: os._exit(0),
+    "SIGTERM": lambda: signal.raise_signal(signal.SIGTERM),
+    "SIGKILL": lambda: signal.raise_signal(signal.SIGKILL),
+    "SIGABRT": lambda: signal.raise_signal(signal.SIGABRT),
+}
+
+
+def test_a_fork_with_unsent_events_in_the_parent_counts_nothing_twice(api: Api):
+    """Nobody collects before all is over, so every event of the parent is unsent when it forks."""
+
+    def parent():
+        recost.init(collector="external")
+        call(api.url, 5)
+        child = start_child(lambda: (call(api.url, 3), os._exit(0)))
+        call(api.url, 2)
+        assert wait_for_child(child) == 0
+        os._exit(0)
+
+    assert run_child(parent) == 0
+    assert delivered() == 0
+    assert run_child(lambda: (recost.init(), call(api.url))) == 0
+    wait_until_delivered(11)
+
+
+@pytest.mark.parametrize("ending", ENDINGS)
+def test_a_process_that_ends_without_a_word_loses_nothing(api: Api, ending: str):
+    def parent():
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        recost.init()
+        for _ in range(3):
+            start_child(lambda: (call(api.url, 7), ENDINGS[ending]()))
+            os.wait()
+        call(api.url, 2)
+        ENDINGS[ending]()
+
+    run_child(parent)
+    wait_until_delivered(23)
+
+
+def test_each_generation_of_forks_counts_for_itself(api: Api):
+    def generation(depth: int):
+        call(api.url, depth)
+        if depth:
+            assert run_child(lambda: generation(depth - 1)) == 0
+        call(api.url)
+        os._exit(0)
+
+    assert run_child(lambda: (recost.init(), generation(5))) == 0
+    wait_until_delivered(5 + 4 + 3 + 2 + 1 + 6)
+
+
+def test_a_child_of_a_parent_that_never_called_counts(api: Api):
+    """``preload_app`` is this: the fork comes between init() and the first call."""
+
+    def parent():
+        recost.init()
+        children = [start_child(lambda: call(api.url, 10)) for _ in range(4)]
+        assert [wait_for_child(pid) for pid in children] == [0] * 4
+
+    assert run_child(parent) == 0
+    wait_until_delivered(40)
+
+
+def test_a_fork_amid_the_calls_of_other_threads_disturbs_neither_side(api: Api):
+    """Any lock of ours may be held by another thread at the instant of the fork; the child must not wait for it."""
+
+    def parent():
+        recost.init()
+        threads = [threading.Thread(target=call, args=(api.url, 150)) for _ in range(4)]
+        for thread in threads:
+            thread.start()
+        for _ in range(15):
+            assert run_child(lambda: call(api.url, 3), timeout_s=20) == 0
+        for thread in threads:
+            thread.join()
+
+    assert run_child(parent) == 0
+    wait_until_delivered(4 * 150 + 15 * 3)
+
+
+def test_an_unannounced_fork_is_noticed_told_once_and_loses_nothing(api: Api):
+    """A fork() of C, as uWSGI's: none of Python's at-fork hooks has run in the child."""
+    read_end, write_end = os.pipe()
+    heard: list[tuple[str, bool]] = []
+
+    def on_error(error: Exception):
+        heard.append((repr(error), threading.current_thread() is threading.main_thread()))
+
+    def parent():
+        recost.init(on_error=on_error)
+        call(api.url, 4)
+        pid = ctypes.PyDLL(None).fork()  # with the GIL in hand: no other thread of the parent has it in the child
+        if pid:
+            call(api.url, 2)
+            assert wait_for_child(pid) == 0
+            assert not heard
+            return
+        call(api.url, 3)
+        wait_until(lambda: heard, 5, "on_error")
+        assert recost.flush()
+        os.write(write_end, json.dumps(heard).encode())
+        os._exit(0)
+
+    assert run_child(parent) == 0
+    [(error, on_main_thread)] = json.loads(os.read(read_end, 4096))
+    assert error.startswith("RecostError(") and "fork" in error
+    assert not on_main_thread
+    wait_until_delivered(9)
+    os.close(read_end)
+    os.close(write_end)
