@@ -86,6 +86,8 @@ def _normalize(path: str) -> str:
 @lru_cache(maxsize=4096)
 def _segment(segment: str, longest: int) -> str:
     """``longest``: how many digits a number inside a name may have."""
+    if segment.isdecimal():  # most ids are, and each is a new one
+        return ID
     plain = unquote(segment) if "%" in segment else segment
     if "@" in plain or "%40" in plain or _TELEGRAM_BOT.match(plain) or _is_number(plain):
         return ID

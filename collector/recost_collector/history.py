@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import BinaryIO, NamedTuple, Optional
 
 from recost.bucket import pico_usd
-from recost_collector.local_files import Identity, Opened, open_project, projects
+from recost_collector.local_files import Opened, open_project, projects
 from recost_collector.window_line import (
     MAX_LINE_BYTES,
     UNDECODABLE,
@@ -101,7 +101,6 @@ class History:
         """Lines, by file and reason."""
         self.unread: dict[str, str] = {}
         """Why, by file."""
-        self._seen: set[Optional[Identity]] = set()
 
     def ranking(self) -> list[tuple[Key, Sums]]:
         """The groups, the dearest first, then those with the most calls."""
@@ -125,14 +124,12 @@ class History:
 
     def _read_project(self, project: str, files: list[Opened]) -> None:
         before = self.windows
-        for path, identity, file, trouble in files:
-            if file is None:
-                self.unread[path] = trouble
+        for opened in files:
+            if opened.file is None:
+                self.unread[opened.path] = opened.trouble
                 continue
-            with file:
-                if identity not in self._seen:  # a link to one that was read
-                    self._read_file(path, file)
-                self._seen.add(identity)
+            with opened.file:
+                self._read_file(opened.path, opened.file)
         if self.windows > before:
             self.projects.append(project)
 

@@ -13,8 +13,8 @@ SUFFIX = ".jsonl"
 ROTATED = ".1"
 LLM_LOGS = (".llm.jsonl", ".llm.1.jsonl")
 """Logs of single LLM calls: no windows."""
-_TRIES = 100
-"""To open two files with no rotation in between, which are rare: the second try is hardly ever needed."""
+_MAX_TRIES = 100
+"""To open two files with no rotation in between. Rotations are rare: hardly ever is there a second try."""
 
 Identity = tuple[int, int]
 """Device and inode."""
@@ -40,13 +40,14 @@ def projects(directory: str) -> list[str]:
 def open_project(directory: str, project: str) -> list[Opened]:
     """The current file and the rotated one, those that exist, as they were at one moment."""
     path = os.path.join(directory, project)
-    for left in reversed(range(_TRIES)):
-        current, rotated = _open(path + SUFFIX), _open(path + ROTATED + SUFFIX)
-        if current.identity == _identity(current.path) or not left:
-            break
-        # Rotated in between: the same file would come under both names, or the one between two be missed.
+    tries = 1
+    current, rotated = _open(path + SUFFIX), _open(path + ROTATED + SUFFIX)
+    # Rotated in between, the same file would come under both names, or the one between two be missed.
+    while current.identity != _identity(current.path) and tries < _MAX_TRIES:
         _close(current)
         _close(rotated)
+        tries += 1
+        current, rotated = _open(path + SUFFIX), _open(path + ROTATED + SUFFIX)
     return [opened for opened in (current, rotated) if opened.file is not None or opened.trouble]
 
 

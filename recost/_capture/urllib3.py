@@ -10,7 +10,7 @@ from types import FrameType
 from typing import Any, Optional
 from urllib.parse import urlsplit
 
-import urllib3
+from urllib3 import __version__ as urllib3_version  # type: ignore[attr-defined]  # it is there, if not in __all__
 from urllib3.exceptions import MaxRetryError, ResponseError
 
 from recost._capture.wrap import Args, Call, Inner, Kwargs, Target, argument, body_bytes, netloc_of, wrap_function
@@ -18,7 +18,7 @@ from recost.event import MAX_PATH, CallEvent
 
 TARGETS = [("HTTPConnectionPool.urlopen", wrap_function)]
 
-TEXT_IS_LATIN_1 = urllib3.__version__.startswith("1.")
+TEXT_IS_LATIN_1 = urllib3_version.startswith("1.")
 """Before 2.0 http.client encoded a body of text, a byte for each letter."""
 
 

@@ -56,7 +56,7 @@ class Client(Protocol):
     """What a client's file says of it. Its functions look at objects, they never call, iterate or change them."""
 
     @property
-    def TARGETS(self) -> Sequence[tuple[str, Callable[[Function, Any, Switch], Function]]]:  # noqa: N802 - a constant
+    def TARGETS(self) -> Sequence[tuple[str, Wrap]]:  # noqa: N802 - a constant
         """The functions to wrap, as names in the client's module, and the kind of wrapper for each."""
 
     @property
@@ -71,6 +71,9 @@ class Client(Protocol):
         self, call: Call, duration_ns: int, response: Any, error: Optional[BaseException]
     ) -> Optional[CallEvent]:
         """The event for a finished call: ``response`` or ``error`` is None. None: no call that names a host."""
+
+
+Wrap = Callable[[Function, Client, Switch], Function]
 
 
 class Inner(NamedTuple):

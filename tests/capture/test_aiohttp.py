@@ -106,9 +106,10 @@ def test_every_kind_of_body_that_is_held_whole_counts_as_sent(origin, events):
     form = aiohttp.FormData({"a": "1", "b": "ü"})
     upload = aiohttp.FormData()
     upload.add_field("file", b"x" * 1000, filename="name.txt")
+    held = [b"12345", bytearray(b"12345"), memoryview(b"12345"), "größer", {"a": "ü"}, [("a", "1")], form, upload]
 
     async def test(session):
-        for data in (b"12345", bytearray(b"12345"), memoryview(b"12345"), "größer", {"a": "ü"}, [("a", "1")], form, upload):
+        for data in held:
             await ask(session, "POST", f"{origin.url}/echo", data=data)
         await ask(session, "POST", f"{origin.url}/echo", json={"a": [1, 2, {"b": "ü"}]})
         await ask(session, "POST", f"{origin.url}/echo", json="")

@@ -151,27 +151,25 @@ def test_calls_of_a_generated_body_are_the_users(httpx, origin, events):
 def test_a_task_that_a_call_starts_makes_calls_of_its_own(httpx, origin, events):
     """It inherits the context of the call, asks for the same while that one is open, and goes on after its end."""
     tasks = []
-    inner_done = None
 
-    async def ask_twice():
+    async def ask_twice(asked_once, call_is_over):
         for _ in range(2):
             async with aiohttp.ClientSession() as session, session.get(f"{origin.url}/ok"):
-                inner_done.set()
-            await outer_done.wait()
-
-    async def before():
-        tasks.append(asyncio.ensure_future(ask_twice()))
-        await inner_done.wait()
+                asked_once.set()
+            await call_is_over.wait()
 
     async def run():
-        nonlocal inner_done, outer_done
-        inner_done, outer_done = asyncio.Event(), asyncio.Event()
+        asked_once, call_is_over = asyncio.Event(), asyncio.Event()
+
+        async def before():
+            tasks.append(asyncio.ensure_future(ask_twice(asked_once, call_is_over)))
+            await asked_once.wait()
+
         async with httpx.AsyncClient(transport=on_aiohttp(httpx, before)) as client:
             await client.get(f"{origin.url}/ok")
-        outer_done.set()
+        call_is_over.set()
         await asyncio.gather(*tasks)
 
-    outer_done = None
     asyncio.run(run())
 
     assert calls(events) == [("GET", "/ok", 200)] * 3
@@ -180,13 +178,12 @@ def test_a_task_that_a_call_starts_makes_calls_of_its_own(httpx, origin, events)
 def test_a_thread_that_a_call_starts_makes_calls_of_its_own(httpx, origin, events):
     class Transport(httpx.BaseTransport):
         def handle_request(self, request):
-            ask = threading.Thread(target=contextvars.copy_context().run, args=(urllib3.request, "GET", str(request.url)))
+            context = contextvars.copy_context()
+            ask = threading.Thread(target=context.run, args=(requests.get, str(request.url)), kwargs={"timeout": 20})
             ask.start()
             ask.join()
             return httpx.Response(200)
 
-    if not hasattr(urllib3, "request"):
-        pytest.skip("urllib3 before 2 has no function that asks")
     with httpx.Client(transport=Transport()) as client:
         client.get(f"{origin.url}/ok")
 

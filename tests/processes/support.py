@@ -6,19 +6,22 @@ import asyncio
 import contextlib
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import urllib3
 
+import recost
 from examples.standins.server import Answer, Request, StandIn
 from recost.leader import Leader, read_leader
 from tests import leaks
-from tests.harness import wait_until
+from tests.harness import start_child, wait_for_child, wait_until
 
 ROOT = Path(__file__).parents[2]
 HELD = "/held"
@@ -47,11 +50,57 @@ class Api(StandIn):
         return Answer(body=b"ok")
 
 
+class Mail:
+    """Bytes from one forked process to another; made before the fork, and usable on both sides."""
+
+    def __init__(self) -> None:
+        self._take, self._put = os.pipe()
+
+    def put(self, data: bytes = b"x") -> None:
+        os.write(self._put, data)
+
+    def take(self, timeout_s: float = 30) -> bytes:
+        """What was put, once it is there."""
+        wait_until(lambda: self.is_there, timeout_s, "mail")
+        return os.read(self._take, 1 << 16)
+
+    @property
+    def is_there(self) -> bool:
+        return bool(select.select([self._take], [], [], 0)[0])
+
+    def __enter__(self) -> Mail:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        os.close(self._take)
+        os.close(self._put)
+
+
 def call(url: str, times: int = 1) -> None:
     """Calls that return before this does."""
     with urllib3.PoolManager(retries=False) as pools:
         for _ in range(times):
             assert pools.request("GET", url, timeout=20).status == 200
+
+
+@contextlib.contextmanager
+def calling(url: str, workers: int, **settings: Any) -> Iterator[list[int]]:
+    """Forked workers that call as long as the block lasts, by pid; then each ends without a word."""
+    with Mail() as stop:
+
+        def work() -> None:
+            recost.init(**settings)
+            while not stop.is_there:
+                call(url, 10)
+            os._exit(0)
+
+        pids = [start_child(work) for _ in range(workers)]
+        try:
+            yield pids
+        finally:
+            stop.put()
+            codes = [wait_for_child(pid) for pid in pids]
+        assert codes == [0] * workers
 
 
 @contextlib.contextmanager

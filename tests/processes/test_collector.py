@@ -1,0 +1,85 @@
+"""One collector per host and user, whatever happens to it while workers call."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+
+import pytest
+
+import recost
+from tests.harness import start_child, wait_for_child, wait_until
+from tests.processes.support import (
+    Api,
+    Mail,
+    call,
+    calling,
+    collectors,
+    delivered,
+    kill_leader,
+    log_lines,
+    wait_for_leader,
+    wait_until_delivered,
+    windows,
+)
+
+WORKERS = 32
+
+
+def test_32_workers_that_start_at_once_have_one_collector(api: Api):
+    with Mail() as go, Mail() as report, Mail() as leave:
+
+        def work():
+            recost.init(shutdown_flush_timeout_ms=0)
+            wait_until(lambda: go.is_there)
+            call(api.url)
+            report.put(b"x")
+            wait_until(lambda: leave.is_there, 60)
+            call(api.url)
+
+        pids = [start_child(work) for _ in range(WORKERS)]
+        go.put()
+        called = b""
+        while len(called) < WORKERS:
+            called += report.take()
+        wait_for_leader()
+        # Those that started in vain would be on their way out by now, and have logged nothing: look until all are gone.
+        wait_until(lambda: len(collectors()) == 1, 5, "a single collector")
+        leave.put()
+        assert [wait_for_child(pid) for pid in pids] == [0] * WORKERS
+    wait_until_delivered(2 * WORKERS)
+    assert len(log_lines(" leads: ")) == 1, log_lines("")
+
+
+def test_a_collector_that_is_killed_three_times_loses_and_repeats_nothing(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RECOST_FLUSH_INTERVAL_MS", "150")  # so that kills meet every step of a window's life
+    took_s = []
+    with Api(latency_s=0.002) as api:
+        with calling(api.url, workers=4):
+            for _ in range(3):
+                start = delivered()
+                wait_until(lambda: delivered() > start + 100, 20, "windows")  # noqa: B023 - called right here
+                killed = kill_leader()
+                killed_at = time.monotonic()
+                wait_for_leader(other_than=killed)
+                took_s.append(time.monotonic() - killed_at)
+        wait_until_delivered(api.calls)
+    assert len(log_lines(" leads: ")) == 4, log_lines("")
+    print(f"calls={api.calls} windows={len(windows())} takeovers_s={[round(s, 2) for s in took_s]}")
+
+
+def test_a_collector_that_is_stopped_is_replaced_and_totals_stay_exact(monkeypatch: pytest.MonkeyPatch):
+    """Takes the ten looks after which a silent leader counts as hung."""
+    monkeypatch.setenv("RECOST_FLUSH_INTERVAL_MS", "150")
+    with Api(latency_s=0.01) as api:
+        with calling(api.url, workers=2):
+            wait_until(lambda: delivered() > 20, 20, "windows")
+            stopped = kill_leader(signal.SIGSTOP)
+            stopped_at = time.monotonic()
+            successor = wait_for_leader(other_than=stopped, timeout_s=30)
+            took_s = time.monotonic() - stopped_at
+            assert successor.epoch == stopped.epoch + 1
+            wait_until(lambda: not os.path.exists(f"/proc/{stopped.pid}"), 5, "the stopped one to be gone")
+        wait_until_delivered(api.calls)
+    print(f"calls={api.calls} takeover_s={took_s:.1f}")

@@ -1,0 +1,108 @@
+"""How a program ends, and what that does to its calls; and one that makes none."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pytest
+
+from tests import leaks
+from tests.conftest import Place
+from tests.harness import wait_until
+from tests.processes.support import (
+    Api,
+    collectors,
+    delivered,
+    leader,
+    program,
+    run_program,
+    wait_until_delivered,
+    wait_until_idle,
+)
+
+CALLS = """
+import os, signal, sys, urllib3, recost
+handle = recost.init(**eval(sys.argv[2]))
+for _ in range(12):
+    urllib3.request("GET", sys.argv[1])
+"""
+
+
+def test_what_a_script_called_is_delivered_when_it_has_ended(api: Api):
+    """Exit waits for the delivery, so nothing needs to be waited for after it."""
+    run_program("-c", CALLS, api.url, "{}")
+    assert delivered() == api.calls == 12
+    wait_until_idle()
+
+
+@pytest.mark.parametrize("ending", ["sys.exit(3)", "raise KeyError('x')"])
+def test_a_script_that_fails_delivers_too(api: Api, ending: str):
+    run_program("-c", CALLS + ending, api.url, "{}", code=3 if "exit" in ending else 1)
+    assert delivered() == 12
+    wait_until_idle()
+
+
+def test_a_script_without_exit_hook_is_delivered_by_the_collector(api: Api):
+    run_program("-c", CALLS + "os._exit(0)", api.url, "{'auto_shutdown_handlers': False}")
+    wait_until_delivered(12)
+
+
+def test_without_exit_hook_and_without_waiting_exit_is_not_held_up(api: Api):
+    """The same with an ordinary exit: no hook of ours runs, and no thread of ours is waited for."""
+    run_program("-c", CALLS, api.url, "{'auto_shutdown_handlers': False, 'collector': 'external'}")
+    assert delivered() == 0
+    run_program("-c", CALLS, api.url, "{}")
+    wait_until_delivered(24)
+
+
+def test_exit_starts_the_collector_that_no_look_has_started(api: Api):
+    """The only call is made by an exit hook, when threads can be started no more (3.12 on)."""
+    late = """
+import atexit, sys, urllib3, recost
+recost.init()
+atexit.register(urllib3.request, "GET", sys.argv[1])
+"""
+    run_program("-c", late, api.url)
+    assert delivered() == 1
+    wait_until_idle()
+
+
+def test_sigterm_to_a_program_amid_its_calls_loses_at_most_the_one_under_way(api: Api):
+    endless = "import itertools, sys, urllib3, recost; recost.init()\nwhile True: urllib3.request('GET', sys.argv[1])"
+    with program("-c", endless, api.url) as process:
+        wait_until(lambda: api.calls > 50)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(10) == -signal.SIGTERM
+    wait_until_idle()
+    assert api.calls - 1 <= delivered() <= api.calls
+
+
+@pytest.mark.parametrize("start", ["", "handle = recost.init(); ", "handle = recost.init(collector='thread'); "])
+def test_a_program_without_calls_leaves_no_file_process_or_thread(place: Place, start: str):
+    """With and without init(), and it exits at once."""
+    look = "import os, threading, urllib3; print(threading.active_count(), os.listdir('/proc/self/task'), os.getpid())"
+    output = run_program("-c", f"import recost; {start}{look}")
+    threads, tasks, pid = output.replace("[", "").replace("]", "").split()
+    assert threads == "1"
+    assert tasks == f"'{pid}'"
+    assert not leaks.processes(os.environ["RECOST_RUNTIME_DIR"])
+    assert [path for folder in place for path in folder.rglob("*")] == []
+
+
+def test_a_program_that_only_makes_calls_to_this_machine_leaves_nothing(place: Place, tmp_path: Path):
+    """Excluded calls are dropped in the worker."""
+    refused = "import recost, urllib3; recost.init()\ntry: urllib3.request('GET', 'http://127.0.0.1:9/', retries=False)\nexcept urllib3.exceptions.HTTPError: pass"
+    run_program("-c", refused)
+    assert [path for folder in place for path in folder.rglob("*")] == []
+
+
+def test_dispose_with_nobody_to_deliver_waits_no_longer_than_configured(api: Api):
+    """``external``, and no collector comes."""
+    timed = CALLS + "import time; t = time.monotonic(); handle.dispose(); print(time.monotonic() - t)"
+    output = run_program("-c", timed, api.url, "{'collector': 'external', 'shutdown_flush_timeout_ms': 300}")
+    assert 0.3 <= float(output) < 1.5
+    run_program("-c", CALLS, api.url, "{}")
+    wait_until_delivered(24)

@@ -1,0 +1,74 @@
+"""``collector="thread"``: the collector is a thread of the program, and no process is started."""
+
+from __future__ import annotations
+
+import os
+
+import recost
+from tests.harness import run_child, start_child, wait_for_child, wait_until
+from tests.processes.support import Api, Mail, call, collectors, delivered, leader, run_program, wait_for_leader
+
+SCRIPT = """
+import os, sys, time, urllib3, recost
+recost.init(collector="thread")
+for _ in range(12):
+    urllib3.request("GET", sys.argv[1])
+print(sorted(os.listdir(os.environ["RECOST_RUNTIME_DIR"])))
+"""
+
+
+def test_a_short_script_delivers_by_itself(api: Api):
+    run_program("-c", SCRIPT, api.url)
+    assert delivered() == api.calls == 12
+
+
+def test_no_other_process_is_started(api: Api):
+    def lone():
+        recost.init(collector="thread")
+        call(api.url, 3)
+        found = wait_for_leader()
+        assert (found.pid, found.kind) == (os.getpid(), "thread")
+        assert not collectors()
+        assert recost.flush()
+
+    assert run_child(lone) == 0
+    assert delivered() == 3
+
+
+def test_the_threads_collector_counts_for_forked_children_too(api: Api):
+    def parent():
+        recost.init(collector="thread")
+        call(api.url, 3)
+        wait_for_leader()
+        children = [start_child(lambda: (call(api.url, 5), os._exit(0))) for _ in range(3)]
+        assert [wait_for_child(pid) for pid in children] == [0] * 3
+        wait_until(lambda: recost.flush() and delivered() == 18, 10, "the children's calls")
+
+    assert run_child(parent) == 0
+    assert delivered() == 18
+
+
+def test_a_child_leads_when_the_parent_is_gone(api: Api):
+    """The lock must end with the parent, although the child was forked while it was held."""
+    with Mail() as called, Mail() as go_on, Mail() as report:
+
+        def child():
+            call(api.url, 5)
+            called.put()
+            go_on.take()
+            call(api.url, 4)
+            wait_until(lambda: (found := leader()) and found.pid == os.getpid(), 10, "the child to lead")
+            assert recost.flush()
+            report.put(b"fine")
+
+        def parent():
+            recost.init(collector="thread")
+            call(api.url, 3)
+            wait_for_leader()
+            start_child(child)
+            called.take()
+
+        assert run_child(parent) == 0
+        go_on.put()
+        assert report.take() == b"fine"
+        assert delivered() == 12

@@ -1,0 +1,139 @@
+"""Ring files: whole or not there, alive by their lock, refused when they are not what they seem."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import stat
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from recost.ring.files import RING_PREFIX, create_ring, open_ring
+from recost.ring.layout import MIN_CAPACITY, BadRing
+from tests.harness import run_child, start_child, wait_for_child, wait_until
+from tests.ring.rings import OpenRing, payloads, writer_of
+
+
+def test_a_new_ring_has_its_final_name_its_mode_and_its_registration(tmp_path: Path) -> None:
+    ring = create_ring(str(tmp_path), b"registration", 1 << 20)
+
+    assert [path.name for path in tmp_path.iterdir()] == [RING_PREFIX + ring.header.name]
+    found = os.stat(ring.path)
+    assert stat.S_IMODE(found.st_mode) == 0o600
+    assert found.st_size == ring.header.file_bytes
+    assert found.st_blocks * 512 >= found.st_size, "a hole would be a SIGBUS on a full tmpfs"
+    seen = open_ring(ring.path)
+    assert seen.session_block == b"registration"
+    assert seen.header == ring.header
+    assert seen.header.pid == os.getpid()
+
+
+def test_the_lock_tells_a_living_owner_from_a_dead_one(tmp_path: Path) -> None:
+    def own() -> None:
+        ring = create_ring(str(tmp_path), b"", MIN_CAPACITY)
+        (tmp_path / "ready").touch()
+        os.read(wait_for, 1)
+        del ring
+
+    wait_for, let_go = os.pipe()
+    child = start_child(own)
+    wait_until(lambda: (tmp_path / "ready").exists(), what="the ring")
+    seen = open_ring(str(next(tmp_path.glob(f"{RING_PREFIX}*"))))
+
+    assert not seen.owner_gone()
+    os.kill(child, 9)
+    assert wait_for_child(child) == -9
+    assert seen.owner_gone()
+    os.close(wait_for)
+    os.close(let_go)
+
+
+def test_closing_another_view_of_the_file_does_not_drop_the_lock(tmp_path: Path) -> None:
+    """Which it would with fcntl's record locks."""
+    ring = OpenRing(tmp_path)
+    for _ in range(3):
+        ring.owned.memory.find(b"x")
+        open_ring(ring.owned.path).close()
+
+    assert run_child(lambda: _expect_alive(ring.owned.path)) == 0
+
+
+def _expect_alive(path: str) -> None:
+    assert not open_ring(path).owner_gone()
+
+
+def test_a_child_that_closes_its_copy_leaves_the_lock_to_its_parent(tmp_path: Path) -> None:
+    ring = OpenRing(tmp_path)
+
+    def child() -> None:
+        os.close(ring.owned.lock_fd)
+        assert not ring.seen.owner_gone()
+
+    assert run_child(child) == 0
+    assert not ring.seen.owner_gone()
+
+
+@pytest.fixture
+def small_tmpfs(tmp_path: Path) -> Path:
+    """A tmpfs of 1 MiB, where this process may mount one."""
+    folder = tmp_path / "small"
+    folder.mkdir()
+    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)], capture_output=True)
+    if made.returncode:
+        pytest.skip(f"no right to mount: {made.stderr.decode().strip()}")
+    return folder
+
+
+def test_on_a_small_file_system_rings_get_small_then_fail_with_a_clear_error(small_tmpfs: Path) -> None:
+    rings = []
+    try:
+        with pytest.raises(OSError, match="No space") as caught:
+            for _ in range(100):
+                rings.append(create_ring(str(small_tmpfs), b"", 1 << 20))
+        assert caught.value.errno == errno.ENOSPC
+        assert rings
+        assert all(ring.header.capacity == MIN_CAPACITY for ring in rings)
+        assert {path.name for path in small_tmpfs.iterdir()} == {RING_PREFIX + ring.header.name for ring in rings}
+        for ring in rings:  # every byte has its block: a store into a hole would end this process
+            assert writer_of(ring).offer(b"x" * 1000)
+            ring.data[-8:] = b"lastword"
+    finally:
+        for ring in rings:
+            os.close(ring.lock_fd)
+        subprocess.run(["umount", "-l", str(small_tmpfs)], check=True)
+
+
+def test_a_ring_that_is_a_link_is_not_followed(tmp_path: Path) -> None:
+    ring = OpenRing(tmp_path)
+    link = tmp_path / "ring-link"
+    link.symlink_to(ring.owned.path)
+
+    with pytest.raises(OSError, match="symbolic links"):
+        open_ring(str(link))
+
+
+@pytest.mark.parametrize("kind", ["directory", "pipe"])
+def test_what_is_no_regular_file_is_refused_at_once(tmp_path: Path, kind: str) -> None:
+    path = tmp_path / "ring-x"
+    path.mkdir() if kind == "directory" else os.mkfifo(path)
+
+    with pytest.raises((BadRing, OSError)):
+        open_ring(str(path))
+
+
+def test_the_descriptor_is_not_inherited_by_programs(tmp_path: Path) -> None:
+    ring = OpenRing(tmp_path)
+    assert fcntl.fcntl(ring.owned.lock_fd, fcntl.F_GETFD) & fcntl.FD_CLOEXEC
+    code = "import os, sys; sys.exit(any(os.path.realpath(f'/proc/self/fd/{n}') == sys.argv[1] for n in range(64)))"
+    assert subprocess.run([sys.executable, "-c", code, ring.owned.path], check=False).returncode == 0
+
+
+def test_both_ends_see_the_same_records(tmp_path: Path) -> None:
+    ring = OpenRing(tmp_path)
+    ring.writer.offer(b"over the file")
+
+    assert payloads(ring.reader) == [b"over the file"]
