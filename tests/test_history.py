@@ -17,6 +17,7 @@ from recost.wire import MetricEntry
 from recost_collector import history, window_line
 from recost_collector.cli import main
 from recost_collector.exporters.lines import LineFile
+from recost_collector.local_files import Opened, open_project
 from tests.conftest import Place
 from tests.reporting import entry, json_of, text_of, window, write
 
@@ -66,6 +67,37 @@ def test_no_window_counts_twice_or_is_missed_while_the_file_rotates(place: Place
 
     writer.result()
     assert (place.local / "shop.1.jsonl").exists()
+
+
+def rotate(folder: Path, enough: threading.Event) -> None:
+    """Without a pause; each new file holds the next number."""
+    for number in itertools.count():
+        if enough.is_set():
+            break
+        write(folder, "new", b"%d" % number)
+        os.replace(folder / "shop.jsonl", folder / "shop.1.jsonl")
+        os.replace(folder / "new", folder / "shop.jsonl")
+
+
+def test_the_two_files_of_a_project_are_those_of_one_moment(place: Place):
+    write(place.local, "shop.jsonl", b"-1")
+    enough = threading.Event()
+    with ThreadPoolExecutor() as pool:
+        rotator = pool.submit(rotate, place.local, enough)
+        try:
+            pairs = [[number_in(one) for one in open_project(str(place.local), "shop")] for _ in range(500)]
+        finally:
+            enough.set()
+
+    rotator.result()
+    assert [pair for pair in pairs if len(pair) == 2 and pair[0] != pair[1] + 1] == []
+    assert len([pair for pair in pairs if len(pair) == 2]) > 0
+
+
+def number_in(opened: Opened) -> int:
+    assert opened.file is not None
+    with opened.file as file:
+        return int(file.read())
 
 
 def test_windows_that_started_before_since_do_not_count(place: Place, capsys):

@@ -19,18 +19,20 @@ from tests.reporting import entry, json_of, text_of, window, write
 NOW = datetime(2026, 11, 21, 12, tzinfo=timezone.utc)
 
 
-def test_the_total_cost_comes_first_and_then_the_dearest_groups(place: Place, capsys):
+def write_shop(place: Place) -> None:
+    """Two windows, the later one first, as when an earlier one had to wait."""
+    later = {"start": "2026-11-21T11:00:00.000Z", "end": "2026-11-21T11:00:30.000Z"}
     write(
         place.local,
         "shop.jsonl",
+        window(entry(calls=1, cents=2.0, p50=90.0, p95=1300.0), entry("aws", "/", calls=41), **later),
         window(entry("stripe", "charges", calls=40), entry(calls=3, errors=1, cents=6.0, p50=400.0, p95=450.1)),
-        window(
-            entry(calls=1, cents=2.0, p50=90.0, p95=1300.0),
-            entry("aws", "/", calls=41),
-            start="2026-11-21T11:00:00.000Z",
-            end="2026-11-21T11:00:30.000Z",
-        ),
     )
+
+
+def test_the_total_cost_comes_first_and_then_the_dearest_groups(place: Place, capsys, monkeypatch: pytest.MonkeyPatch):
+    write_shop(place)
+    monkeypatch.setenv("COLUMNS", "95")
 
     lines = text_of(capsys).splitlines()
 
@@ -50,6 +52,21 @@ def test_the_total_cost_comes_first_and_then_the_dearest_groups(place: Place, ca
         "",
         "P50 MAX and P95 MAX: the highest of the windows' p50 and p95.",
     ]
+
+
+def test_a_narrow_terminal_gets_the_columns_that_matter_and_hears_of_the_others(
+    place: Place, capsys, monkeypatch: pytest.MonkeyPatch
+):
+    write_shop(place)
+    monkeypatch.setenv("COLUMNS", "60")
+
+    lines = text_of(capsys).splitlines()
+
+    assert lines[6:8] == [
+        "PROVIDER  ENDPOINT          CALLS  ERRORS  P95 MAX     COST",
+        "openai    chat_completions      4       1   1.30 s  $0.0800",
+    ]
+    assert lines[-1] == "Left out, the terminal is too narrow: ERROR %, P50 MAX, SENT, RECEIVED."
 
 
 def test_json_has_the_documented_names_and_cents(place: Place, capsys):

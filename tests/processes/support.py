@@ -59,14 +59,25 @@ class Mail:
     def put(self, data: bytes = b"x") -> None:
         os.write(self._put, data)
 
-    def take(self, timeout_s: float = 30) -> bytes:
-        """What was put, once it is there."""
-        wait_until(lambda: self.is_there, timeout_s, "mail")
-        return os.read(self._take, 1 << 16)
-
     @property
     def is_there(self) -> bool:
         return bool(select.select([self._take], [], [], 0)[0])
+
+    def wait(self, timeout_s: float = 30) -> None:
+        """Until something was put, and leave it there: any number of processes may wait for the same."""
+        wait_until(lambda: self.is_there, timeout_s, "mail")
+
+    def take(self) -> bytes:
+        """What was put, once it is there."""
+        self.wait()
+        return os.read(self._take, 1 << 16)
+
+    def take_lines(self, count: int) -> list[bytes]:
+        """So many lines, from whoever puts them."""
+        text = b""
+        while text.count(b"\n") < count:
+            text += self.take()
+        return text.splitlines()
 
     def __enter__(self) -> Mail:
         return self

@@ -1,7 +1,7 @@
 """Which calls are under way in a process, noted where not even SIGKILL can lose it.
 
 The demo needs to know how many calls a worker had begun and not finished when it was killed, from somebody other than
-recost.  ``SHOP_UNDER_WAY`` names a folder; without it nothing is noted.  Each process appends to a file of its own,
+recost.  ``HELPDESK_UNDER_WAY`` names a folder; without it nothing is noted.  Each process appends to a file of its own,
 one line and one ``write`` per begin and end, so threads need no lock, and what was written survives the writer.
 """
 
@@ -12,7 +12,7 @@ import os
 from collections import Counter
 from collections.abc import Iterator
 
-VARIABLE = "SHOP_UNDER_WAY"
+VARIABLE = "HELPDESK_UNDER_WAY"
 BEGUN, ENDED = "+", "-"
 
 _files: dict[int, int] = {}

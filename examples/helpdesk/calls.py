@@ -1,4 +1,4 @@
-"""The calls that the shop makes: one function for each, the way a program usually makes it.
+"""The calls that the help desk makes, a function for each, the way a program usually makes it: nothing knows of recost.
 
 The sync clients are one per process and keep connections alive.  They are made before a preloading server forks, and
 connect only after it.  Async clients belong to the event loop of one web request.
@@ -6,10 +6,10 @@ connect only after it.  Async clients belong to the event loop of one web reques
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-import json
 import ssl
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 
 import aiohttp
 import httpx
@@ -17,8 +17,8 @@ import httpx2
 import requests
 import urllib3
 
-from examples.shop.providers import ACCOUNT, base_urls
-from examples.shop.under_way import under_way
+from examples.helpdesk.providers import ACCOUNT, base_urls
+from examples.helpdesk.under_way import under_way
 
 TIMEOUT_S = 20
 MODEL = "a-small-model"
@@ -98,26 +98,15 @@ async def stream_summary(text: str) -> int:
         return response.status_code
 
 
-async def read_repository(session: aiohttp.ClientSession, name: str) -> int:
-    """aiohttp, an answer in chunks."""
-    with call("github", f"/repos/{name}") as url:
-        response = await session.get(url)
-    return await _read_to_end(response)
-
-
-async def read_user(session: aiohttp.ClientSession, name: str) -> int:
-    with call("github", f"/users/{name}") as url:
-        response = await session.get(url)
-    return await _read_to_end(response)
-
-
-@contextlib.asynccontextmanager
-async def github_session() -> AsyncIterator[aiohttp.ClientSession]:
+async def read_github(*paths: str) -> list[int]:
+    """aiohttp, all at once, some answers in chunks."""
     async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=TIMEOUT_S)) as session:
-        yield session
+        return list(await asyncio.gather(*(_read_github(session, path) for path in paths)))
 
 
-async def _read_to_end(response: aiohttp.ClientResponse) -> int:
+async def _read_github(session: aiohttp.ClientSession, path: str) -> int:
+    with call("github", path) as url:
+        response = await session.get(url)
     async with response:
         await response.read()
         return response.status
@@ -126,6 +115,3 @@ async def _read_to_end(response: aiohttp.ClientResponse) -> int:
 def _message(text: str) -> dict[str, object]:
     return {"model": MODEL, "max_tokens": 200, "messages": [{"role": "user", "content": text}]}
 
-
-def to_json(value: object) -> bytes:
-    return json.dumps(value).encode()

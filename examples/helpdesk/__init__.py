@@ -1,4 +1,4 @@
-"""A web shop that calls five API providers, sync and async, through requests, urllib3, httpx, httpx2 and aiohttp.
+"""A help desk that calls five API providers, sync and async, through requests, urllib3, httpx, httpx2 and aiohttp.
 
 ``app`` serves it (any WSGI server), ``calls`` is what it calls, ``providers`` where the providers are.
 ``scripts/demo`` runs it under Gunicorn against the stand-ins of ``examples.standins``.

@@ -1,6 +1,6 @@
-"""Where the shop's providers are: on loopback, each with the name, categories and prices of the real one.
+"""Where the help desk's providers are: on loopback, each with the name, categories and prices of the real one.
 
-``SHOP_PROVIDERS`` says where, as JSON: ``{"openai": "http://127.0.0.2:8001", …}``.
+``HELPDESK_PROVIDERS`` says where, as JSON: ``{"openai": "http://127.0.0.2:8001", …}``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from examples.standins import PROVIDERS
 from recost import ProviderDef, ProviderRegistry
 
-VARIABLE = "SHOP_PROVIDERS"
+VARIABLE = "HELPDESK_PROVIDERS"
 ACCOUNT = f"AC{0:032}"
 
 PATHS = {
@@ -23,12 +23,16 @@ PATHS = {
     "twilio": (f"/2010-04-01/Accounts/{ACCOUNT}/Messages", f"/2010-04-01/Accounts/{ACCOUNT}/Calls"),
     "github": ("/repos", "/users", "/search"),
 }
-"""What the shop calls; a path here is the beginning of one."""
+"""What the help desk calls; a path here is the beginning of one."""
 
 
 def base_urls() -> dict[str, str]:
-    """``http://host:port`` by provider. Empty where nobody set the variable."""
-    urls: dict[str, str] = json.loads(os.environ.get(VARIABLE) or "{}")
+    """``http://host:port`` by provider."""
+    try:
+        urls: dict[str, str] = json.loads(os.environ[VARIABLE])
+    except KeyError:
+        hint = "scripts/demo sets it; `python -m examples.standins --json` prints what it may be, as `providers`"
+        raise LookupError(f"{VARIABLE} is not set: {hint}") from None
     return urls
 
 

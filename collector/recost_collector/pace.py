@@ -1,0 +1,55 @@
+"""When the next attempt at a destination may be made: back-off while it fails, longer pauses once that did not help.
+
+Pure.  ``now`` is monotonic seconds.  A flush may try before the time: a failure of that attempt leaves the schedule
+as it is, or programs that end one after the other would wear out the retries of everybody.
+"""
+
+from __future__ import annotations
+
+import random
+
+BACK_OFF_S = (1.0, 2.0, 4.0, 8.0, 10.0)
+PUT_BACK_S = 30.0
+MAX_PUT_BACK_S = 300.0
+JITTER = 0.2
+"""A pause is up to this share longer, never shorter, so that hosts that failed together do not return together."""
+
+
+class Pace:
+    """One destination's."""
+
+    def __init__(self) -> None:
+        self._next_try_at = 0.0
+        self._failures = 0
+        self._put_backs = 0
+
+    def is_due(self, now: float) -> bool:
+        """True when an attempt may be made without anybody asking for it."""
+        return now >= self._next_try_at
+
+    def at_once(self) -> None:
+        """Nothing is known that speaks against trying."""
+        self._next_try_at = 0.0
+
+    def answered(self) -> None:
+        """The destination is there: what failed before counts no more."""
+        self._failures = self._put_backs = 0
+
+    def wait(self, now: float, pause_s: float) -> None:
+        """Not before ``pause_s`` from now."""
+        self._next_try_at = now + pause_s
+
+    def failed(self, now: float, max_retries: int, at_least_s: float) -> bool:
+        """An attempt failed: pause. True when the retries are used up, so that the frames go back to wait."""
+        if self.is_due(now):
+            self._failures += 1
+            pause_s = self._pause_s(max_retries)
+            self.wait(now, max(pause_s * random.uniform(1.0, 1.0 + JITTER), at_least_s))
+        return self._failures > max_retries
+
+    def _pause_s(self, max_retries: int) -> float:
+        if self._failures <= max_retries:
+            return BACK_OFF_S[min(self._failures, len(BACK_OFF_S)) - 1]
+        pause_s = min(PUT_BACK_S * 2.0**self._put_backs, MAX_PUT_BACK_S)
+        self._put_backs = min(self._put_backs + 1, 10)  # beyond that it only is the longest pause
+        return pause_s

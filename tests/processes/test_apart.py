@@ -1,0 +1,107 @@
+"""What must stay apart: runtime directories, projects, environments, users."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+import recost
+from recost.paths import runtime_dir, runtime_dirs
+from recost_collector import in_process as _loaded_while_we_may_read_it  # noqa: F401
+from recost_collector.exporters import load_exporters
+from tests.harness import run_child, start_child, wait_for_child
+from tests.processes.support import (
+    Api,
+    Mail,
+    call,
+    collectors,
+    counts,
+    delivered,
+    wait_for_leader,
+    wait_until_delivered,
+    wait_until_idle,
+    windows,
+)
+from tests.unprivileged import NOBODY, as_nobody, as_root, folder_of_all
+
+reachable = pytest.fixture(folder_of_all)
+
+
+def test_two_projects_share_a_collector_and_no_file(api: Api):
+    def work(project: str):
+        recost.init(project_id=project)
+        call(f"{api.url}/{project}", 6)
+        assert len(collectors()) == 1
+
+    pids = [start_child(lambda p=project: work(p)) for project in ("shop", "blog", "shop")]  # type: ignore[misc]
+    assert [wait_for_child(pid) for pid in pids] == [0, 0, 0]
+    wait_until_idle()
+    assert counts("shop") == {"/shop": 12}
+    assert counts("blog") == {"/blog": 6}
+
+
+def test_two_environments_share_a_file_and_no_window(api: Api):
+    def work(environment: str):
+        recost.init(environment=environment)
+        call(f"{api.url}/{environment}", 6)
+
+    pids = [start_child(lambda e=name: work(e)) for name in ("staging", "production")]  # type: ignore[misc]
+    assert [wait_for_child(pid) for pid in pids] == [0, 0]
+    wait_until_delivered(12)
+    found = {(window["environment"], metric["endpoint"]) for window in windows() for metric in window["metrics"]}  # type: ignore[attr-defined]
+    assert found == {("staging", "/staging"), ("production", "/production")}
+
+
+def test_two_runtime_directories_have_a_collector_and_a_spool_each(api: Api, tmp_path: Path, place):
+    """On one state directory: two containers with one home volume. Their windows meet in one file, whole."""
+    directories = [place.runtime / "one", place.runtime / "two"]
+    with Mail() as report, Mail() as leave:
+
+        def work(directory: Path):
+            os.environ["RECOST_RUNTIME_DIR"] = str(directory)
+            recost.init()
+            call(api.url, 6)
+            report.put(json.dumps([wait_for_leader().pid, wait_for_leader().spool]).encode() + b"\n")
+            leave.wait()
+
+        pids = [start_child(lambda d=directory: work(d)) for directory in directories]  # type: ignore[misc]
+        lines = report.take_lines(2)
+        leave.put()
+        assert [wait_for_child(pid) for pid in pids] == [0, 0]
+    leaders = [json.loads(line) for line in lines]
+    assert leaders[0][0] != leaders[1][0]
+    assert leaders[0][1] != leaders[1][1]
+    wait_until_delivered(12)
+
+
+@as_root
+def test_two_users_stay_apart_even_where_one_runtime_directory_is_meant_for_both(api: Api, reachable: Path):
+    """The second cannot write the first's directory, so it has rings, a collector and files of its own.
+
+    Its collector is a thread, and all is imported before: the interpreter may be where that user cannot read it.
+    """
+    load_exporters()
+    call(api.url)
+
+    def others():
+        for name in ("STATE", "LOCAL"):
+            os.environ[f"RECOST_{name}_DIR"] = str(reachable / name)
+        os.environ["HOME"] = str(reachable)
+        recost.init(collector="thread", project_id="theirs")
+        call(f"{api.url}/theirs", 5)
+        assert recost.flush()
+        assert delivered("theirs") == 5
+        own = Path(runtime_dirs()[1])
+        assert own.stat().st_uid == NOBODY
+        shutil.rmtree(own)
+
+    reachable.chmod(0o777)
+    assert run_child(lambda: (recost.init(project_id="ours"), call(f"{api.url}/ours", 7), recost.flush())) == 0
+    as_nobody(others)
+    wait_until_delivered(7, "ours")
+    assert Path(runtime_dir()).stat().st_uid == os.geteuid()
+    assert not windows("theirs")
