@@ -48,6 +48,7 @@ class Link:
         self._may_start = may_start
         self._report = report
         self._looking = new_lock()
+        self._hearing = new_lock()
         self._poke = new_lock()
         self._poke.acquire()
         self._stopped = False
@@ -117,11 +118,16 @@ class Link:
         while not self._stopped:
             on_look()
             self._poke.acquire(timeout=LOOK_S)
+        with self._looking:  # a middle process that nobody waits for would stay as a zombie
+            while self._started is not None and not self._start_is_overdue():
+                self._finish_start()
+                time.sleep(LOOK_S / 50)
 
     def hear(self) -> None:
         """Report what the collector has written into our ring since the last time."""
-        heard = read_notices(self._ring, self._notices_seen)
-        self._notices_seen = heard.seen
+        with self._hearing:  # at the end the disposing thread hears, too: each notice is for one of the two
+            heard = read_notices(self._ring, self._notices_seen)
+            self._notices_seen = heard.seen
         for notice in heard.notices:
             self._report(notice)
         if heard.missed:
@@ -197,13 +203,14 @@ class Link:
         leader = read_leader(self._directory)
         if leader is None or leader.kind != "spawned" or _as_tuple(leader.version) >= _as_tuple(__version__):
             return
+        if not leader.is_alive():  # in another pid namespace: it serves us as it is
+            return
         try:
             lock = SpawnLock(self._directory)
             if not lock.taken:
                 lock.release()
                 return
-            if leader.is_alive():
-                os.kill(leader.pid, HANDOVER_SIGNAL)
+            os.kill(leader.pid, HANDOVER_SIGNAL)
             if not _wait_for_no_leader(self._directory, HANDOVER_S):
                 lock.release()
                 return

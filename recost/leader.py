@@ -19,7 +19,6 @@ from recost.paths import pid_namespace, process_start
 LEADER_LOCK = "leader.lock"
 LEADER_INFO = "leader.json"
 SPAWN_LOCK = "spawn.lock"
-REQUESTS = "requests"
 WAKE = "wake"
 
 HANDOVER_SIGNAL = signal.SIGUSR1

@@ -88,12 +88,17 @@ def state_dir(environ: Mapping[str, str] = os.environ) -> StateDir:
     trouble = _state_trouble(path, mounts)
     if not trouble:
         return StateDir(path, "")
-    lesser = f"{LASTING_TEMP}/recost-{os.geteuid()}"
+    lesser = lesser_state_dir()
     lesser_trouble = _state_trouble(lesser, mounts)
     if lesser_trouble:
         trouble, lesser = f"{trouble}, {lesser_trouble}", runtime_dir(environ)
     hint = "set RECOST_STATE_DIR to a directory of this user on a local disk"
     return StateDir(lesser, f"state is kept in {lesser}: {trouble}; {hint}")
+
+
+def lesser_state_dir() -> str:
+    """Where state goes when its own directory will not do, and where some may be from such a time."""
+    return f"{LASTING_TEMP}/recost-{os.geteuid()}"
 
 
 def local_dir(environ: Mapping[str, str] = os.environ) -> str:

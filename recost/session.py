@@ -79,6 +79,9 @@ class Registration(msgspec.Struct, frozen=True):
     api_key: str = ""
     """Empty: local mode."""
 
+    def __repr__(self) -> str:
+        return f"Registration({self.session!r}, api_key={'…' if self.api_key else ''!r})"
+
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Registration).decode

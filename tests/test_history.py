@@ -19,6 +19,7 @@ from recost_collector.cli import main
 from recost_collector.exporters.lines import LineFile
 from recost_collector.local_files import Opened, open_project
 from tests.conftest import Place
+from tests.harness import start_child, wait_for_child, wait_until
 from tests.reporting import entry, json_of, text_of, window, write
 
 
@@ -55,6 +56,7 @@ def test_no_window_counts_twice_or_is_missed_while_the_file_rotates(place: Place
     with ThreadPoolExecutor() as pool:
         writer = pool.submit(append, place.local / "shop.jsonl", enough)
         try:
+            wait_until((place.local / "shop.1.jsonl").exists)
             for _ in range(50):
                 main(["report", "--json"])
                 found = json.loads(capsys.readouterr().out)
@@ -66,32 +68,33 @@ def test_no_window_counts_twice_or_is_missed_while_the_file_rotates(place: Place
             enough.set()
 
     writer.result()
-    assert (place.local / "shop.1.jsonl").exists()
 
 
-def rotate(folder: Path, enough: threading.Event) -> None:
+def rotate(folder: Path, enough: Path) -> None:
     """Without a pause; each new file holds the next number."""
     for number in itertools.count():
-        if enough.is_set():
+        if enough.exists():
             break
         write(folder, "new", b"%d" % number)
         os.replace(folder / "shop.jsonl", folder / "shop.1.jsonl")
         os.replace(folder / "new", folder / "shop.jsonl")
 
 
-def test_the_two_files_of_a_project_are_those_of_one_moment(place: Place):
+def test_the_two_files_of_a_project_are_those_of_one_moment(place: Place, tmp_path: Path):
+    """Another process rotates: a thread would be paced by the reader."""
     write(place.local, "shop.jsonl", b"-1")
-    enough = threading.Event()
-    with ThreadPoolExecutor() as pool:
-        rotator = pool.submit(rotate, place.local, enough)
-        try:
-            pairs = [[number_in(one) for one in open_project(str(place.local), "shop")] for _ in range(500)]
-        finally:
-            enough.set()
+    rotator = start_child(lambda: rotate(place.local, tmp_path / "enough"))
+    pairs: list[list[int]] = []
+    try:
+        while len(pairs) < 500:
+            numbers = [number_in(opened) for opened in open_project(str(place.local), "shop")]
+            if len(numbers) == 2:  # at first there is no rotated one, and for instants no current one
+                pairs.append(numbers)
+    finally:
+        (tmp_path / "enough").touch()
+        assert wait_for_child(rotator) == 0
 
-    rotator.result()
-    assert [pair for pair in pairs if len(pair) == 2 and pair[0] != pair[1] + 1] == []
-    assert len([pair for pair in pairs if len(pair) == 2]) > 0
+    assert [(current, rotated) for current, rotated in pairs if current != rotated + 1] == []
 
 
 def number_in(opened: Opened) -> int:

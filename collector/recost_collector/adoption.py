@@ -1,7 +1,7 @@
-"""Take over what other spools on this state directory left behind: after a reboot, a removed container.
+"""Take over what other spools left behind: after a reboot, a removed container, a time when the disk took nothing.
 
 Frames move in small steps: into our spool, then out of theirs.  A crash in between leaves a frame in both, and its
-key tells at the next try, which comes before anything is delivered.
+key tells at the next try, which comes before anything of it is delivered.
 """
 
 from __future__ import annotations
@@ -14,8 +14,7 @@ import time
 from recost.paths import boot_id
 from recost_collector.changes import Changes, Kept, StoredFrame
 from recost_collector.open_window import OpenWindow
-from recost_collector.service import Service
-from recost_collector.spool import Spool, SpoolTrouble
+from recost_collector.spool import Spool, SpoolTrouble, peek
 from recost_collector.spool_place import Place, is_stale, orphans, remove
 
 STEP = 50
@@ -24,31 +23,53 @@ STEP = 50
 logger = logging.getLogger("recost_collector")
 
 
-def adopt(place: Place, spool: Spool, service: Service) -> None:
-    """Adopt every spool beside ours that belongs to nobody. One that cannot be read is left alone and told."""
-    for orphan in orphans(place):
+def adopt(place: Place, runtime: str, spool: Spool) -> list[Changes]:
+    """Adopt every spool that belongs to nobody, and what we kept elsewhere ourselves. Returns what was committed.
+
+    One that cannot be read is left alone and told.
+    """
+    adopted: list[Changes] = []
+    for orphan in orphans(place, runtime):
         try:
-            _adopt_one(orphan, place, spool, service)
+            if _may_adopt(orphan, place):
+                adopted.extend(_adopt_one(orphan, place, spool))
+                continue
         except (SpoolTrouble, OSError, ValueError, KeyError) as exc:
             logger.warning("an orphaned spool cannot be adopted and stays: %s: %s", orphan.directory, exc)
-            orphan.release()
+        orphan.release()
+    return adopted
 
 
-def _adopt_one(orphan: Place, place: Place, spool: Spool, service: Service) -> None:
-    stale = is_stale(orphan.directory)
+def _may_adopt(orphan: Place, place: Place) -> bool:
+    """False while its rings may live: whoever leads there goes on with it."""
+    if _is_ours(orphan, place):
+        return True
+    rings, boot = peek(orphan.directory)
+    return not rings or boot != boot_id().hex() or is_stale(orphan.directory)
+
+
+def _is_ours(orphan: Place, place: Place) -> bool:
+    """The spool of our own runtime directory, at another place: the disk took none then, or takes none now."""
+    return os.path.basename(orphan.directory) == os.path.basename(place.directory)
+
+
+def _adopt_one(orphan: Place, place: Place, spool: Spool) -> list[Changes]:
     theirs = Spool(orphan.directory, boot_id().hex())
     try:
         kept = theirs.load()
-        if kept.cursors and not theirs.rebooted and not stale:
-            orphan.release()  # its rings may live: whoever leads there goes on with it
-            return
+        if _is_ours(orphan, place):
+            ours = Changes()
+            ours.cursors = kept.cursors
+            spool.commit(ours)
         _close_windows(theirs, kept)
-        _move_intents(orphan.directory, place.directory, service)
-        moved = _move_frames(theirs, kept, spool, service)
+        _move_intents(orphan.directory, place.directory, spool)
+        steps = [kept.frames[first : first + STEP] for first in range(0, len(kept.frames), STEP)]
+        adopted = [_move(step, kept, theirs, spool) for step in steps]
     finally:
         theirs.close()
     remove(orphan)
-    logger.info("adopted an orphaned spool: %s frames=%d", orphan.directory, moved)
+    logger.info("adopted a spool: %s frames=%d", orphan.directory, len(kept.frames))
+    return adopted
 
 
 def _close_windows(theirs: Spool, kept: Kept) -> None:
@@ -64,36 +85,27 @@ def _close_windows(theirs: Spool, kept: Kept) -> None:
         kept.frames.extend(changes.new_frames)
 
 
-def _move_frames(theirs: Spool, kept: Kept, spool: Spool, service: Service) -> int:
-    moved = 0
-    for first in range(0, len(kept.frames), STEP):
-        step = kept.frames[first : first + STEP]
-        ours, gone = Changes(), Changes()
-        gone.gone_frames = [frame.id for frame in step]
-        for frame in step:
-            _take_in(frame, theirs, spool)
-        ours.new_frames = step
-        ours.sessions = {frame.session: kept.sessions[frame.session] for frame in step}
-        ours.destinations = {frame.destination: kept.destinations[frame.destination] for frame in step}
-        spool.commit(ours)
-        theirs.commit(gone)
-        for frame in step:
-            frame.body = b""
-        service.take_over(ours)
-        moved += len(step)
-    return moved
+def _move(step: list[StoredFrame], kept: Kept, theirs: Spool, spool: Spool) -> Changes:
+    ours, gone = Changes(), Changes()
+    gone.gone_frames = [frame.id for frame in step]
+    for frame in step:
+        frame.body = frame.body or theirs.body(frame.id)
+        frame.id = spool.next_frame_id()
+    ours.new_frames = step
+    ours.sessions = {frame.session: kept.sessions[frame.session] for frame in step}
+    ours.destinations = {
+        frame.destination: kept.destinations[frame.destination] for frame in step if not spool.knows(frame.destination)
+    }
+    spool.commit(ours)
+    theirs.commit(gone)
+    for frame in step:
+        frame.body = b""
+    return ours
 
 
-def _take_in(frame: StoredFrame, theirs: Spool, spool: Spool) -> None:
-    frame.body = frame.body or theirs.body(frame.id)
-    frame.id = spool.next_frame_id()
-    frame.settled, frame.parts = True, ()  # its rings are gone, nobody waits for it
-
-
-def _move_intents(source: str, target: str, service: Service) -> None:
+def _move_intents(source: str, target: str, spool: Spool) -> None:
     """What a file exporter noted down about a frame that was under way goes with that frame."""
     for name in os.listdir(source):
-        lane = service.delivery.lanes.get(name.partition(".")[0])
-        if name.endswith(".intent") and (lane is None or not lane.frames):
+        if name.endswith(".intent") and not spool.has_frames(name.partition(".")[0]):
             with contextlib.suppress(OSError):
                 os.replace(os.path.join(source, name), os.path.join(target, name))

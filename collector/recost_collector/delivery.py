@@ -7,15 +7,15 @@ frame per lane is sent twice, with the same key.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple, Optional
+from typing import NamedTuple
 
 from recost.notice import Notice
 from recost.session import Destination, Registration, Session
 from recost_collector.changes import Changes, DestinationState, StoredFrame
-from recost_collector.courier import Couriers, Job, Outcome
-from recost_collector.exporters import Frame, Reject
+from recost_collector.courier import Couriers, Job
+from recost_collector.exporters import Frame
 from recost_collector.keys import Keys, key_id
-from recost_collector.lane import Lane, Verdict
+from recost_collector.lane import NOTHING, Lane, Verdict
 
 
 class Settlement(NamedTuple):
@@ -26,10 +26,12 @@ class Settlement(NamedTuple):
 
 
 class Bulletin(NamedTuple):
-    """Trouble with a frame, to be told to the rings in it once it is committed."""
+    """Trouble with frames, to be told to the rings in them once it is committed."""
 
-    frame: StoredFrame
+    frames: tuple[StoredFrame, ...]
     notice: Notice
+    once: bool = False
+    """Not for rings that have heard of such trouble in this episode."""
 
 
 class Delivery:
@@ -49,18 +51,17 @@ class Delivery:
             if name in self.lanes:
                 continue
             lane = self.lanes[name] = Lane(destination, state, self._session_of)
-            lane.api_key = self._keys.recall(name)
-            lane.key_id = key_id(lane.api_key)
+            api_key = self._keys.recall(name)
+            lane.standing.resume(api_key, key_id(api_key))
         for frame in frames:
             self.lanes[frame.destination].add(frame)
 
-    def register(self, registration: Registration, wall_ms: int, changes: Changes) -> None:
-        """A ring with this registration has appeared."""
+    def register(self, registration: Registration, changes: Changes, *, is_new: bool) -> None:
+        """A ring with this registration has appeared; it is not new when an earlier collector has met it before."""
         destination = registration.session.destination
         lane = self._lane(destination)
         self._keys.remember(destination.id, registration.api_key)
-        again = lane.register(destination, registration.api_key, key_id(registration.api_key), wall_ms)
-        changes.changed_frames.extend(again)
+        lane.register(destination, registration.api_key, key_id(registration.api_key), is_init=is_new)
         changes.destinations[destination.id] = (destination, lane.state)
 
     def add(self, destination: Destination, frames: Iterable[StoredFrame]) -> None:
@@ -70,35 +71,38 @@ class Delivery:
             lane.add(frame)
 
     def take_outcomes(self, now: float, wall_ms: int, changes: Changes) -> bool:
-        """Work in what the couriers brought back. True when there was something: it wants a commit."""
-        outcomes = self._couriers.taken()
-        for outcome in outcomes:
+        """Work in what the couriers brought back and what time has brought. True when that wants a commit."""
+        found = False
+        for outcome in self._couriers.taken():
             lane = self.lanes[outcome.destination_id]
-            frame = lane.under_way
-            if frame is not None and frame.id == outcome.frame_id:
-                self._apply(_verdict(lane, frame, outcome, now, wall_ms), frame, changes)
-                self._note(outcome.destination_id, lane, changes)
-        return bool(outcomes)
+            if lane.under_way is not None and lane.under_way.id == outcome.frame_id:
+                self._apply(lane.conclude(outcome.result, now, wall_ms), changes)
+                found = True
+        for name, lane in self.lanes.items():
+            found = self._apply(lane.look(wall_ms), changes) or found
+            self._note(name, lane, changes)
+        return found
 
     def flush(self, destination_id: str, wall_ms: int, changes: Changes) -> None:
         """One attempt at once for everything that waits at the destination."""
         lane = self.lanes.get(destination_id)
         if lane is not None:
-            self._apply(lane.flush(wall_ms), None, changes)
+            self._apply(lane.flush(wall_ms), changes)
 
     def dispatch(self, now: float, wall_ms: int, body_of: Callable[[int], bytes]) -> None:
         """Send what is due, one frame a lane. Only right after a commit."""
-        for name, lane in self.lanes.items():
+        for name, lane in list(self.lanes.items()):
             if not lane.frames or not self._couriers.has_room(name):
                 continue
             frame = lane.next_frame(now, wall_ms)
             if frame is not None:
-                packed = Frame(frame.key, body_of(frame.id), frame.sdk_version, lane.api_key)
+                packed = Frame(frame.key, body_of(frame.id), frame.sdk_version, lane.standing.api_key)
                 self._couriers.send(lane.destination, Job(frame.id, packed))
+                self.lanes[name] = self.lanes.pop(name)  # to the end: with too few couriers all have their turn
 
     def drop_oldest(self, bytes_over: int, changes: Changes) -> int:
         """Make room in the spool. Returns the number of frames that were lost for it."""
-        dropped = 0
+        dropped: dict[str, list[StoredFrame]] = {}
         everything = [f for lane in self.lanes.values() for f in (*lane.frames, *lane.parked.values())]
         for frame in sorted(everything, key=lambda frame: frame.id):
             if bytes_over <= 0:
@@ -107,21 +111,24 @@ class Delivery:
             if frame is lane.under_way:
                 continue
             bytes_over -= frame.size
-            dropped += 1
-            self._apply(lane.drop(frame), frame, changes)
+            dropped.setdefault(frame.destination, []).append(frame)
+            self._apply(lane.drop(frame), changes)
             self._note(frame.destination, lane, changes)
-            text = "the spool is full (spool_max_bytes), the oldest windows were dropped"
-            self.bulletins.append(Bulletin(frame, Notice("overflow", text, count=1, first=dropped == 1)))
-        return dropped
+        for name, lost in dropped.items():
+            text = f"the spool is full (spool_max_bytes), windows were dropped, the oldest first: {len(lost)}"
+            # The workers of the oldest windows may be gone: those that go on filling the spool should know as well.
+            concerned = (*lost, *self.lanes[name].unsettled.values())
+            self.bulletins.append(Bulletin(concerned, Notice("overflow", text, count=len(lost))))
+        return sum(map(len, dropped.values()))
 
     @property
     def spooled_bytes(self) -> int:
         return sum(f.size for lane in self.lanes.values() for f in (*lane.frames, *lane.parked.values()))
 
-    def has_unsettled(self, session_id: str) -> bool:
-        """True while an older window of the session waits for its first fate."""
+    def has_waiting(self, session_id: str) -> bool:
+        """True while an older window of the session still waits to be delivered."""
         lane = self.lanes.get(self._session_of(session_id).destination.id)
-        return lane is not None and lane.has_unsettled(session_id)
+        return lane is not None and lane.has_waiting(session_id)
 
     def session_ids(self) -> set[str]:
         """The sessions that frames here belong to."""
@@ -130,7 +137,7 @@ class Delivery:
     def auth_failures(self, destination_id: str) -> int:
         """401s in a row with the key that is in use."""
         lane = self.lanes.get(destination_id)
-        return 0 if lane is None else lane.key_state.auth_failures
+        return 0 if lane is None else lane.standing.state.auth_failures
 
     def is_busy(self) -> bool:
         """True while a frame is under way."""
@@ -142,18 +149,20 @@ class Delivery:
 
     def is_settled(self) -> bool:
         """True when no frame waits for its first fate."""
-        return all(frame.settled for lane in self.lanes.values() for frame in lane.frames)
+        return not any(lane.unsettled for lane in self.lanes.values())
 
     def forget_keys(self, in_use: frozenset[str]) -> None:
         """Remove the key files of destinations with neither rings nor frames; end their couriers."""
         for name, lane in self.lanes.items():
-            if lane.api_key and name not in in_use and not lane.frames and not lane.parked:
+            if lane.standing.api_key and name not in in_use and not lane.frames and not lane.parked:
                 self._keys.forget(name)
-                lane.api_key = lane.key_id = ""
+                lane.standing.resume("", "")
         self._couriers.retire_idle(in_use | frozenset(name for name, lane in self.lanes.items() if lane.frames))
 
     def close(self, timeout_s: float) -> None:
+        """The end: attempts under way have ``timeout_s``. The keys that nothing waits for go with us."""
         self._couriers.close(timeout_s)
+        self.forget_keys(frozenset())
 
     def _lane(self, destination: Destination) -> Lane:
         lane = self.lanes.get(destination.id)
@@ -161,27 +170,17 @@ class Delivery:
             lane = self.lanes[destination.id] = Lane(destination, DestinationState(), self._session_of)
         return lane
 
-    def _apply(self, verdict: Verdict, frame: Optional[StoredFrame], changes: Changes) -> None:
+    def _apply(self, verdict: Verdict, changes: Changes) -> bool:
+        """Note down what a verdict wants written and told. True when there is anything."""
         if verdict.gone is not None:
             changes.gone_frames.append(verdict.gone.id)
-        if verdict.changed is not None:
-            changes.changed_frames.append(verdict.changed)
-        for settled in verdict.settled:
-            if settled is not verdict.gone and settled is not verdict.changed:
-                changes.changed_frames.append(settled)
-            self.settlements.append(Settlement(settled, verdict.ok))
-        if frame is not None:
-            self.bulletins.extend(Bulletin(frame, notice) for notice in verdict.notices)
+        changed = {frame.id: frame for frame in (*verdict.changed, *verdict.settled) if frame is not verdict.gone}
+        changes.changed_frames.extend(changed.values())
+        self.settlements.extend(Settlement(frame, verdict.ok) for frame in verdict.settled)
+        self.bulletins.extend(Bulletin(verdict.concerned, notice, verdict.once) for notice in verdict.notices)
+        return verdict != NOTHING
 
     def _note(self, name: str, lane: Lane, changes: Changes) -> None:
         if lane.dirty:
             lane.dirty = False
             changes.destinations[name] = (lane.destination, lane.state)
-
-
-def _verdict(lane: Lane, frame: StoredFrame, outcome: Outcome, now: float, wall_ms: int) -> Verdict:
-    if outcome.result is None:
-        return lane.succeed(frame, wall_ms)
-    if isinstance(outcome.result, Reject):
-        return lane.refuse(frame, outcome.result, now)
-    return lane.retry(frame, outcome.result, now, wall_ms)

@@ -119,7 +119,7 @@ class Rings:
         self._scanned_at = 0.0
 
     def scan(self, now: float) -> list[Source]:
-        """New sources since the last scan. Looks at the directory when it changed, and once a second."""
+        """New sources since the last scan, oldest first. Looks at the directory when it changed, and once a second."""
         try:
             mtime_ns = os.stat(self._directory).st_mtime_ns
         except OSError:
@@ -139,7 +139,7 @@ class Rings:
                 if source is not None:
                     self.sources[source.name] = source
                     found.append(source)
-        return found
+        return sorted(found, key=lambda source: source.file.header.created_at_ns)
 
     def probe_owners(self) -> None:
         """Find out whose owner is gone. Cheap: one flock per live ring."""

@@ -11,7 +11,7 @@ from typing import Optional
 from recost import __version__
 from recost.leader import Leader, LeaderKind, write_leader
 from recost.notice import Notice
-from recost.paths import boot_id, pid_namespace, process_start
+from recost.paths import pid_namespace, process_start
 from recost_collector import adoption
 from recost_collector.courier import Couriers
 from recost_collector.delivery import Delivery
@@ -19,8 +19,7 @@ from recost_collector.drain import Rings
 from recost_collector.election import Election
 from recost_collector.keys import Keys
 from recost_collector.service import LostLead, Service
-from recost_collector.spool import Spool
-from recost_collector.spool_place import Place, claim_place
+from recost_collector.spool_place import open_spool
 from recost_collector.wake import Wake
 
 ORPHANS_S = 60.0
@@ -34,18 +33,23 @@ class Leadership:
     def __init__(self, directory: str, kind: LeaderKind, election: Election) -> None:
         self.election = election
         self.wake = Wake(directory)
-        self._place: Place = claim_place(directory)
-        self._spool = Spool(self._place.directory, boot_id().hex())
+        self._directory = directory
+        self._place, self._spool = open_spool(directory)
         self._fenced = False
+        adoption.adopt(self._place, directory, self._spool)
         kept = self._spool.load()
+        trouble = ""
         if self._spool.moved_aside:
             logger.warning("the spool was corrupt and is moved aside: %s", self._spool.moved_aside)
+            trouble = f"the spool was corrupt; it is kept as {self._spool.moved_aside} and a new one is started"
         rings = Rings(directory, kept.cursors, self._place.directory)
         couriers = Couriers(self, self.wake.call)
         delivery = Delivery(couriers, Keys(directory), kept.sessions.__getitem__)
         delivery.restore(kept.destinations, kept.frames)
         self.service = Service(rings, self._spool, delivery, kept, election.still_leads)
-        self._looked_for_orphans_at = float("-inf")
+        self._looked_for_orphans_at = time.monotonic()
+        if trouble:
+            self.service.say_at_start(Notice("degraded", trouble))
         self._publish(directory, kind)
 
     @property
@@ -61,7 +65,8 @@ class Leadership:
         """One round of the service, and once a minute a look for what others left behind."""
         if now - self._looked_for_orphans_at >= ORPHANS_S:
             self._looked_for_orphans_at = now
-            adoption.adopt(self._place, self._spool, self.service)
+            for adopted in adoption.adopt(self._place, self._directory, self._spool):
+                self.service.take_over(adopted)
         self.service.turn()
 
     def finish(self, timeout_s: float) -> None:

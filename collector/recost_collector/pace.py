@@ -36,8 +36,9 @@ class Pace:
         self._failures = self._put_backs = 0
 
     def wait(self, now: float, pause_s: float) -> None:
-        """Not before ``pause_s`` from now."""
-        self._next_try_at = now + pause_s
+        """Not before ``pause_s`` from now, or when it was to be anyway."""
+        until = now + pause_s
+        self._next_try_at = until if self.is_due(now) else min(self._next_try_at, until)
 
     def failed(self, now: float, max_retries: int, at_least_s: float) -> bool:
         """An attempt failed: pause. True when the retries are used up, so that the frames go back to wait."""

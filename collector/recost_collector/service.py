@@ -76,14 +76,15 @@ class Service:
         self._spool_max_bytes = 0
         self._spool_trouble = ""
         self._counters = kept.counters
-        self._say_at_start: Optional[Notice] = None
+        self._discarded = 0
+        self._say_at_start: list[Notice] = []
         self._last_ring_at = time.monotonic()
         self._idle_exit_s = 10.0
         self._aggregation.restore(kept.deltas, self._last_ring_at)
 
     def say_at_start(self, notice: Notice) -> None:
         """Tell the first worker that appears."""
-        self._say_at_start = notice
+        self._say_at_start.append(notice)
 
     def take_over(self, changes: Changes) -> None:
         """Frames of an orphaned spool are committed in ours: work with them from now on."""
@@ -153,11 +154,10 @@ class Service:
         for source in self.rings.scan(clock.now):
             self._aggregation.meet(source, self._changes)
             self._telling.welcome(source, self.delivery)
-            self.delivery.register(source.registration, clock.wall_ms, self._changes)
+            self.delivery.register(source.registration, self._changes, is_new=not source.committed.position)
             self._adjust_limits(source)
-            if self._say_at_start is not None:
-                self._telling.tell_all(self._say_at_start)
-                self._say_at_start = None
+            while self._say_at_start:
+                self._telling.tell_all(self._say_at_start.pop())
         if clock.now - self._probed_at < PROBE_S:
             self.rings.probe_closed()
             return
@@ -210,7 +210,7 @@ class Service:
 
     def _close_windows(self, clock: Clock) -> None:
         alive = {source.session_id for source in self.rings.sources.values() if not source.owner_gone}
-        closed = self._aggregation.close_due(alive, self.delivery.has_unsettled, clock.now, clock.wall_ns)
+        closed = self._aggregation.close_due(alive, self.delivery.has_waiting, clock.now, clock.wall_ns)
         self._commit_wanted = self._commit_wanted or closed
 
     def _on_close(self, window: OpenWindow, frames: list[StoredFrame]) -> None:
@@ -249,18 +249,27 @@ class Service:
         gone = [source for source in self.rings.sources.values() if source.owner_gone and not source.reader.backlog]
         changes.forgotten_rings = [source.name for source in gone]
         changes.cursors = {source.name: source.reader.cursor for source in moved if source not in gone}
-        changes.counters = {}
-        if gone:
-            changes.counters.update(self._counters)
-        for source in gone:  # what a ring dropped stays visible in the totals
+        changes.counters = self._new_totals(gone)
+
+    def _new_totals(self, gone: list[Source]) -> dict[str, int]:
+        """What rings that leave have dropped stays visible in the totals. Empty when nothing is new."""
+        discarded = self.rings.discarded - self._discarded
+        if not gone and not discarded:
+            return {}
+        totals = dict(self._counters)
+        totals["count.discarded_rings"] = totals.get("count.discarded_rings", 0) + discarded
+        for source in gone:
             for name, value in source.totals().items():
-                changes.counters[f"count.{name}"] = changes.counters.get(f"count.{name}", 0) + value
+                totals[f"count.{name}"] = totals.get(f"count.{name}", 0) + value
+        return totals
 
     def _after_commit(self, moved: list[Source]) -> None:
         changes, self._changes = self._changes, Changes()
         self._commit_wanted = False
         self._spool_trouble = ""
-        self._counters = changes.counters or self._counters
+        if changes.counters:
+            self._counters = changes.counters
+            self._discarded = self.rings.discarded
         self._aggregation.committed()
         for source in moved:
             source.committed = source.reader.cursor

@@ -14,10 +14,11 @@ The command line reads the file with ``mode=ro``.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 from collections.abc import Iterable
-from typing import Optional
+from urllib.parse import quote
 
 import msgspec
 
@@ -79,7 +80,6 @@ class Spool:
             self.moved_aside = _move_aside(self.path)
             self._db = _open(self.path)
         self._last_frame = self._value("last_frame")
-        self.rebooted = self._value_text("boot_id") not in ("", boot_id)
         self.epoch = self._begin_epoch(boot_id)
 
     def limit(self, max_bytes: int) -> None:
@@ -117,6 +117,14 @@ class Spool:
         """The bytes of a committed frame."""
         row = self._db.execute("SELECT body FROM frames WHERE id = ?", (frame_id,)).fetchone()
         return bytes(row[0]) if row else b""
+
+    def knows(self, destination_id: str) -> bool:
+        """Whether the destination has a row here."""
+        return self._db.execute("SELECT 1 FROM destinations WHERE id = ?", (destination_id,)).fetchone() is not None
+
+    def has_frames(self, destination_id: str) -> bool:
+        """Whether a frame of the destination is here, waiting or parked."""
+        return self._db.execute("SELECT 1 FROM frames WHERE destination = ?", (destination_id,)).fetchone() is not None
 
     def commit(self, changes: Changes) -> None:
         """All of ``changes`` or nothing. Raises ``Fenced`` or ``SpoolTrouble``."""
@@ -202,9 +210,17 @@ class Spool:
         row = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
         return int(row[0]) if row else 0
 
-    def _value_text(self, name: str) -> str:
-        row: Optional[tuple[str]] = self._db.execute("SELECT value FROM meta WHERE name = ?", (name,)).fetchone()
-        return row[0] if row else ""
+
+def peek(directory: str) -> tuple[int, str]:
+    """(rings with a cursor, boot id) of a spool, without becoming its epoch. Raises ``SpoolTrouble``."""
+    uri = f"file:{quote(os.path.join(directory, SPOOL_FILE))}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as db:
+            rings = db.execute("SELECT count(*) FROM cursors").fetchone()[0]
+            boot = db.execute("SELECT value FROM meta WHERE name = 'boot_id'").fetchone()
+            return rings, boot[0] if boot else ""
+    except sqlite3.Error as exc:
+        raise SpoolTrouble(str(exc)) from exc
 
 
 def _open(path: str) -> sqlite3.Connection:

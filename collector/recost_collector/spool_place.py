@@ -7,26 +7,24 @@ volume, two layouts and two runtime directories never meet.  Its lock is held fo
 from __future__ import annotations
 
 import contextlib
-import logging
 import os
 import secrets
 import shutil
+import stat
 import time
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
 from filelock import FileLock, Timeout
 
-from recost.paths import open_private_dir, state_dir
+from recost.paths import boot_id, lesser_state_dir, open_private_dir, state_dir
 from recost_collector.election import close_copies, new_file_lock
-from recost_collector.spool import SPOOL_FILE
+from recost_collector.spool import SPOOL_FILE, Spool, SpoolTrouble
 
 ID_FILE = "spool-id"
 LOCK_FILE = "spool.lock"
 ORPHAN_AFTER_S = 600.0
 """A spool that still has cursors is an orphan only when nobody wrote it for so long: its rings may live."""
-
-logger = logging.getLogger("recost_collector")
 
 
 class Place(NamedTuple):
@@ -47,37 +45,55 @@ class Place(NamedTuple):
         close_copies((found.st_dev, found.st_ino))
 
 
-def claim_place(runtime: str, patience_s: float = 5.0) -> Place:
-    """Lock the spool directory of ``runtime``, making it if need be. The state falls back to memory, never fails.
+def open_spool(runtime: str, patience_s: float = 5.0) -> tuple[Place, Spool]:
+    """The spool of ``runtime``, locked and open, made if need be; in the runtime directory where no disk takes it.
 
-    A predecessor that was just killed may hold its lock for another moment.
+    A predecessor that was just killed may hold its lock for another moment.  Raises ``OSError`` when no place will do.
     """
     wanted = state_dir()
-    for state, degraded in ((wanted.path, wanted.degraded), (runtime, f"{wanted.path} cannot be used")):
+    degraded = wanted.degraded
+    for state in dict.fromkeys((wanted.path, runtime)):
         try:
-            return _claim(runtime, state, degraded, patience_s)
+            place = _claim(runtime, state, degraded, patience_s)
         except (OSError, Timeout) as exc:
-            logger.warning("no spool can be made there: %s: %s", state, exc)
-    raise OSError(f"no place for a spool: neither {wanted.path} nor {runtime}")
-
-
-def orphans(place: Place) -> Iterator[Place]:
-    """The spools beside ours that belong to nobody, each locked; release or ``remove`` it."""
-    own = os.path.basename(place.directory)
-    for name in sorted(os.listdir(place.state_dir)):
-        directory = os.path.join(place.state_dir, name)
-        if name == own or not os.path.isfile(os.path.join(directory, SPOOL_FILE)):
+            degraded = f"{state} cannot hold it: {exc}"
             continue
-        lock = new_file_lock(os.path.join(directory, LOCK_FILE))
-        with contextlib.suppress(Timeout, OSError):
-            lock.acquire(timeout=0)
-            yield Place(directory, place.state_dir, "", lock)
+        try:
+            return place, Spool(place.directory, boot_id().hex())
+        except (OSError, SpoolTrouble) as exc:
+            degraded = f"{state} cannot hold it: {exc}"
+            place.release()
+    raise OSError(f"no place for a spool: {degraded}")
+
+
+def orphans(place: Place, runtime: str) -> Iterator[Place]:
+    """The spools beside ours that belong to nobody, each locked; release or ``remove`` it.
+
+    Also at the lesser places, from a time when the right one took none.
+    """
+    for state in dict.fromkeys((place.state_dir, lesser_state_dir(), runtime)):
+        for name in sorted(os.listdir(state)) if is_private_dir(state) else ():
+            directory = os.path.join(state, name)
+            if directory == place.directory or not os.path.isfile(os.path.join(directory, SPOOL_FILE)):
+                continue
+            lock = new_file_lock(os.path.join(directory, LOCK_FILE))
+            with contextlib.suppress(Timeout, OSError):
+                lock.acquire(timeout=0)
+                yield Place(directory, state, "", lock)
+
+
+def is_private_dir(path: str) -> bool:
+    """Whether ``path`` is there and ours alone."""
+    found = os.lstat(path) if os.path.lexists(path) else None
+    return (
+        found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    )
 
 
 def is_stale(directory: str) -> bool:
     """True when nobody has written the spool there for a long time."""
     newest = 0.0
-    for name in os.listdir(directory):
+    for name in (SPOOL_FILE, f"{SPOOL_FILE}-wal"):
         with contextlib.suppress(OSError):
             newest = max(newest, os.stat(os.path.join(directory, name)).st_mtime)
     return time.time() - newest > ORPHAN_AFTER_S

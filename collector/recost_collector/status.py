@@ -14,7 +14,7 @@ from typing import Optional
 import msgspec
 
 from recost import session
-from recost.leader import Leader, has_leader, read_leader
+from recost.leader import LEADER_LOCK, Leader, has_leader, read_leader
 from recost.paths import open_private_dir, process_start, runtime_dir
 from recost.ring.files import RING_PREFIX, open_ring
 from recost.ring.layout import DROPPED_BIG, DROPPED_FULL, FAULTS, HEAD, HEARTBEAT, RECORDS, TAIL, BadRing
@@ -87,7 +87,7 @@ def gather() -> Status:
         return status
     os.close(open_private_dir(directory))
     status.leader = read_leader(directory)
-    status.leading = has_leader(directory)
+    status.leading = os.path.exists(os.path.join(directory, LEADER_LOCK)) and has_leader(directory)
     _read_rings(directory, status)
     _read_spool(directory, status)
     _judge(status)

@@ -10,6 +10,8 @@ import time
 from collections.abc import Callable
 from typing import Optional
 
+import msgspec
+
 from recost.notice import Notice
 from recost.ring.layout import (
     AUTH_FAILURES,
@@ -29,6 +31,9 @@ from recost_collector.changes import Part, StoredFrame
 from recost_collector.delivery import Bulletin, Delivery, Settlement
 from recost_collector.drain import Rings, Source
 
+CAUSES = {"suspended": "auth"}
+"""Who has heard of the cause is not told of the consequence again."""
+
 logger = logging.getLogger("recost_collector")
 
 
@@ -40,6 +45,8 @@ class Telling:
         self._epoch = epoch
         self._beat = time.monotonic_ns() >> 20
         self._last_flush: dict[str, tuple[int, int, int]] = {}
+        self._told: dict[str, set[str]] = {}
+        """By ring: the kinds of trouble it has heard of since a window of it was last delivered: its episode."""
 
     def welcome(self, source: Source, delivery: Delivery) -> None:
         """A ring has appeared: which frames on their way hold events of it."""
@@ -63,8 +70,7 @@ class Telling:
 
     def after_commit(self, delivery: Delivery) -> None:
         """What settled is committed: move the rings' accounts, and pass the trouble on."""
-        for settlement in delivery.settlements:
-            self._settle(settlement)
+        self._settle(delivery.settlements)
         for bulletin in delivery.bulletins:
             self._post(bulletin)
         delivery.settlements.clear()
@@ -93,24 +99,35 @@ class Telling:
 
     def forget(self, ring: str) -> None:
         self._last_flush.pop(ring, None)
+        self._told.pop(ring, None)
 
-    def _settle(self, settlement: Settlement) -> None:
-        status = FLUSH_OK if settlement.ok else FLUSH_ERROR
-        said = (status, settlement.frame.entries, time.time_ns() // 1_000_000)
-        for part in settlement.frame.parts:
-            source = self._rings.sources.get(part.ring)
+    def _settle(self, settlements: list[Settlement]) -> None:
+        at_ms = time.time_ns() // 1_000_000
+        settled: dict[str, set[int]] = {}
+        for frame, ok in settlements:
+            for part in frame.parts:
+                settled.setdefault(part.ring, set()).add(frame.id)
+                self._last_flush[part.ring] = (FLUSH_OK if ok else FLUSH_ERROR, frame.entries, at_ms)
+                if ok:
+                    self._told.pop(part.ring, None)
+        for ring, frame_ids in settled.items():
+            source = self._rings.sources.get(ring)
             if source is None:
+                self.forget(ring)
                 continue
-            self._last_flush[source.name] = said
-            account = [entry for entry in source.unsettled if entry[0] != settlement.frame.id]
+            account = [entry for entry in source.unsettled if entry[0] not in frame_ids]
             source.unsettled.clear()
             source.unsettled.extend(account)
 
     def _post(self, bulletin: Bulletin) -> None:
-        for part in bulletin.frame.parts:
-            source = self._rings.sources.get(part.ring)
-            if source is not None:
-                self._write(source, bulletin.notice)
+        kind = bulletin.notice.kind
+        for ring in {part.ring for frame in bulletin.frames for part in frame.parts} & self._rings.sources.keys():
+            told = self._told.setdefault(ring, set())
+            if bulletin.once and not told.isdisjoint({kind, CAUSES.get(kind, kind)}):
+                continue
+            notice = msgspec.structs.replace(bulletin.notice, first=kind not in told)
+            told.add(kind)
+            self._write(self._rings.sources[ring], notice)
 
     def _write(self, source: Source, notice: Notice) -> None:
         write_notice(source.file, source.notices, notice)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple
 
 Endpoint = tuple[str, str]
@@ -96,10 +97,9 @@ def by_provider(rows: list[Row]) -> dict[str, tuple[int, int]]:
     return sums
 
 
-def read_delivered(path: str) -> Delivered:
-    """Raises ``OSError`` or ``ValueError`` for a file that cannot be read or holds something else."""
-    with open(path, encoding="utf-8") as file:
-        lines = file.readlines()
+def read_delivered(path: Path) -> Delivered:
+    """Raises ``OSError``, ``ValueError`` or ``KeyError`` for a file that cannot be read or holds something else."""
+    lines = path.read_text(encoding="utf-8").splitlines()
     calls: Counter[Endpoint] = Counter()
     for line in lines:
         for entry in json.loads(line)["metrics"]:

@@ -5,6 +5,9 @@ from __future__ import annotations
 import http.client
 import itertools
 import threading
+import time
+from types import TracebackType
+from typing import Optional
 
 PAGES = ("/bill", "/answer", "/look-up", "/notify", "/summarize")
 TIMEOUT_S = 30
@@ -13,7 +16,7 @@ PAUSE_S = 0.05
 
 
 class Load:
-    """``visitors`` threads from ``start`` to ``stop``, which waits for the pages under way."""
+    """``visitors`` threads. A context manager, at whose end no more pages are asked for."""
 
     def __init__(self, address: tuple[str, int], visitors: int) -> None:
         self._address = address
@@ -32,14 +35,22 @@ class Load:
         """Pages that broke off, as those that a killed worker was making, and those answered with an error."""
         return sum(self._failures)
 
-    def start(self) -> None:
+    def __enter__(self) -> Load:
         for thread in self._threads:
             thread.start()
+        return self
+
+    def __exit__(
+        self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
+    ) -> None:
+        self._stopping.set()
 
     def stop(self) -> None:
+        """Wait for the pages under way."""
         self._stopping.set()
+        give_up_at = time.monotonic() + TIMEOUT_S
         for thread in self._threads:
-            thread.join(TIMEOUT_S)
+            thread.join(max(0.0, give_up_at - time.monotonic()))
 
     def _visit(self, visitor: int) -> None:
         for number in itertools.count(visitor):

@@ -19,13 +19,13 @@ from typing import Optional
 
 from recost.leader import SPAWN_LOCK, Leader, has_leader, open_lock, read_leader, try_lock
 from recost.paths import SHARED_MEMORY, runtime_dirs
-from recost.ring.files import RING_PREFIX
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "helpdesk"
 POLL_S = 0.05
-IDLE_EXIT_S = 2
+IDLE_EXIT_S = 1
 """How long the collector stays after the last worker; 10 s is the default."""
+LOG_LINES = 15
 TERM_S = 8.0
 """How long a collector may take to end when it is asked to."""
 
@@ -57,6 +57,10 @@ class Place:
         """Gunicorn's."""
         return self._work / "gunicorn.log"
 
+    @property
+    def collector_log(self) -> Path:
+        return self._work / "state" / "collector.log"
+
     def __enter__(self) -> Place:
         self._lock_kept()
         memory = SHARED_MEMORY if os.access(SHARED_MEMORY, os.W_OK | os.X_OK) else None
@@ -71,7 +75,7 @@ class Place:
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         end_collector(self.runtime)
-        for folder in (*runtime_dirs({"RECOST_RUNTIME_DIR": self.runtime}), self._work):
+        for folder in (*runtime_dirs({"RECOST_RUNTIME_DIR": self.runtime}), str(self._work)):
             shutil.rmtree(folder, ignore_errors=True)
         os.close(self._lock_fd)
 
@@ -100,9 +104,6 @@ class Place:
         leader = read_leader(self.runtime)
         return leader if leader is not None and has_leader(self.runtime) and leader.is_alive() else None
 
-    def rings(self) -> list[str]:
-        return [name for name in os.listdir(self.runtime) if name.startswith(RING_PREFIX)]
-
     def _lock_kept(self) -> None:
         self.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock_fd = os.open(self.kept, os.O_RDONLY | os.O_CLOEXEC)  # the folder itself, so no lock file remains
@@ -112,6 +113,15 @@ class Place:
             os.close(self._lock_fd)
             raise Busy(f"another demo writes to {self.kept}: wait for it, or give another folder with --keep") from None
         self.file.unlink(missing_ok=True)  # the last run's
+
+
+def tail(log: Path) -> str:
+    """The end of a log, for who looks for what went wrong."""
+    try:
+        lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    except FileNotFoundError:
+        return f"({log.name} was never written)"
+    return "\n".join(lines[-LOG_LINES:])
 
 
 def collector_is_gone(runtime: str) -> bool:

@@ -19,11 +19,11 @@ from examples.helpdesk.under_way import read_under_way
 
 CONFIG = ROOT / "examples" / "helpdesk" / "gunicorn.conf.py"
 GRACEFUL_S = 25.0
-QUICK_S = 3.0
+QUICK_S = 1.0
+NOTICED_S = 5.0
 BACKLOG = 512
 BUSY = 2
 """Calls under way that make a worker busy."""
-LOG_LINES = 15
 
 
 class Killed(NamedTuple):
@@ -39,7 +39,6 @@ class Server:
 
     def __init__(self, environment: dict[str, str], under_way: str, log: Path) -> None:
         self._under_way = under_way
-        self._log = log
         # Bound here and handed on, so that the port is known and nobody else's, and no page is asked for too early.
         with socket.create_server(("127.0.0.1", 0), backlog=BACKLOG) as listener, open(log, "wb") as output:
             self.address: tuple[str, int] = listener.getsockname()[:2]
@@ -62,6 +61,7 @@ class Server:
         self, kind: Optional[type[BaseException]], error: Optional[BaseException], trace: Optional[TracebackType]
     ) -> None:
         self._end(signal.SIGQUIT, QUICK_S)
+        self._kill_group()  # workers that outlived a master which ended by itself
 
     @property
     def is_running(self) -> bool:
@@ -73,17 +73,21 @@ class Server:
 
     def kill_busy_worker(self) -> Optional[Killed]:
         """SIGKILL the worker with most calls under way; None when none is busy now."""
-        busy = {pid: calls for pid, calls in read_under_way(self._under_way).items() if sum(calls.values()) >= BUSY}
-        if not busy:
+        busy = {pid: sum(calls.values()) for pid, calls in read_under_way(self._under_way).items()}
+        pid = max(busy, key=lambda pid: busy[pid], default=0)
+        if busy.get(pid, 0) < BUSY or not self._is_worker(pid):
             return None
-        pid = max(busy, key=lambda pid: sum(busy[pid].values()))
         os.kill(pid, signal.SIGKILL)
-        while _exists(pid):  # until Gunicorn has taken its exit code; it writes no more
+        give_up_at = time.monotonic() + NOTICED_S
+        while self._is_worker(pid) and time.monotonic() < give_up_at:  # until Gunicorn knows: then it writes no more
             time.sleep(POLL_S)
         return Killed(pid, read_under_way(self._under_way)[pid])
 
-    def log_tail(self) -> str:
-        return "\n".join(self._log.read_text(errors="replace").splitlines()[-LOG_LINES:])
+    def _is_worker(self, pid: int) -> bool:
+        try:
+            return os.getpgid(pid) == self._master.pid
+        except ProcessLookupError:
+            return False
 
     def _end(self, number: int, patience_s: float) -> bool:
         if self._master.poll() is not None:
@@ -92,16 +96,11 @@ class Server:
         try:
             self._master.wait(patience_s)
         except subprocess.TimeoutExpired:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self._master.pid, signal.SIGKILL)  # the master is not reaped yet: the group is still its own
+            self._kill_group()
             self._master.wait()
             return False
         return True
 
-
-def _exists(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
+    def _kill_group(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):  # nobody is left in it
+            os.killpg(self._master.pid, signal.SIGKILL)

@@ -91,7 +91,7 @@ async def stream_summary(text: str) -> int:
     async with httpx2.AsyncClient(timeout=TIMEOUT_S, verify=_tls) as client:
         with call("anthropic", "/v1/messages") as url:
             request = client.build_request("POST", url, json={**_message(text), "stream": True})
-            response = await client.send(request, stream=True)
+            response: httpx2.Response = await client.send(request, stream=True)
         async for _ in response.aiter_lines():
             pass
         await response.aclose()
@@ -114,4 +114,3 @@ async def _read_github(session: aiohttp.ClientSession, path: str) -> int:
 
 def _message(text: str) -> dict[str, object]:
     return {"model": MODEL, "max_tokens": 200, "messages": [{"role": "user", "content": text}]}
-

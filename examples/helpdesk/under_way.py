@@ -43,7 +43,7 @@ def _note(line: str) -> None:
 def _file(folder: str) -> int:
     pid = os.getpid()
     if pid not in _files:  # two threads may both open it, which does no harm
-        _files[pid] = os.open(os.path.join(folder, str(pid)), os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        _files[pid] = os.open(os.path.join(folder, str(pid)), os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     return _files[pid]
 
 

@@ -132,7 +132,8 @@ class ProviderStandIn(StandIn):
             return json_answer({"error": {"code": status, "message": "a stand-in's error"}}, status)
         latency_s = self._latency_s(endpoint.latency_ms)
         if endpoint.style == "chunked" or (endpoint.style == "sse" and _wants_stream(request.body)):
-            return _streamed(endpoint, latency_s)
+            await asyncio.sleep(latency_s / 2)  # before the headers, the other half between the pieces
+            return _streamed(endpoint, latency_s / 2)
         await asyncio.sleep(latency_s)
         return Answer(200, _filler(endpoint.body_bytes), {"Content-Type": "application/json"})
 
@@ -172,10 +173,9 @@ def _streamed(endpoint: Endpoint, latency_s: float) -> Answer:
 
 
 async def _paced(pieces: list[bytes], latency_s: float) -> AsyncIterator[bytes]:
-    """Half of the latency before the first piece, the rest between the others."""
-    for index, piece in enumerate(pieces):
-        await asyncio.sleep(latency_s / 2 if index == 0 else latency_s / 2 / len(pieces))
+    for piece in pieces:
         yield piece
+        await asyncio.sleep(latency_s / len(pieces))
 
 
 def _events(endpoint: Endpoint) -> list[bytes]:

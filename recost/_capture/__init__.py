@@ -24,6 +24,7 @@ CLIENTS = {
     "aiohttp": "recost._capture.aiohttp",
     "httpx": "recost._capture.httpx",
     "httpx2": "recost._capture.httpx",
+    "requests": "recost._capture.requests",
     "urllib3": "recost._capture.urllib3",
 }
 """Which file describes which module. httpx2 has httpx's shape."""

@@ -8,6 +8,7 @@ holds on to (``send = client.send``) still goes through it, and must count again
 
 from __future__ import annotations
 
+from operator import attrgetter
 from types import ModuleType
 from typing import Any, Optional
 
@@ -88,8 +89,8 @@ class Patches:
     def apply(self, module: ModuleType, client: Client) -> None:
         """Wrap the functions that ``client`` names. Those that are wrapped already stay as they are."""
         for path, wrap in client.TARGETS:
-            owner_name, _, name = path.partition(".")
-            owner = getattr(module, owner_name)  # the same class may have two names: httpx2 can pose as httpx
+            owner_path, _, name = path.rpartition(".")
+            owner = attrgetter(owner_path)(module)  # the same class may have two names: httpx2 can pose as httpx
             self._places.setdefault((owner, name), Place(owner, name)).capture(client, wrap)
 
     def remove_all(self) -> None:

@@ -6,7 +6,7 @@ exception untouched, and has the client's own file (``Client`` below) say what t
 
 One event per call of the user means: a call inside a call is left out when it is the same call again, a layer below
 (httpx on aiohttp) or a try later (urllib3's retries).  What the user's own code does while a client runs it (an event
-hook, an auth flow that asks another server, a body that is generated) is a call of its own.  Two looks decide:
+hook, an auth flow that uses another client, a body that is generated) is a call of its own.  Two looks decide:
 
 1.  A ContextVar says that some call is open.  Not a thread-local: coroutines share a thread, and a thread-local would
     hide every call that starts while another one is being awaited.  It holds the call and not True: a task or thread
@@ -196,12 +196,9 @@ def body_bytes(body: object) -> int:
     if issubclass(kind, (bytes, bytearray)):
         return len(cast("bytes", body))
     if issubclass(kind, str):
-        return text_bytes(cast("str", body))
+        text = cast("str", body)
+        return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
     return cast("memoryview", body).nbytes if issubclass(kind, memoryview) else 0
-
-
-def text_bytes(text: str) -> int:
-    return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
 
 
 def length_bytes(value: Optional[str]) -> int:

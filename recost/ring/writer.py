@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import collections
+import sys
 import zlib
+from types import FrameType
 from typing import Optional, Protocol
 
 from recost._native import new_rlock
@@ -61,34 +63,39 @@ class Writer:
         """Append one record. False: refused and counted, or this ring is closed, or the parent's (``forked``)."""
         if not self._ours[0]:  # before the lock: another thread may have held it at the fork
             return False
-        with self._lock:  # the ring has one producer, so threads take turns
-            if self._busy:  # we interrupted ourselves: a signal handler or a finalizer made a call
-                self._deferred.append([payload])
-                return not self._closed
-            if self._closed:
-                return False
-            try:
+        try:
+            with self._lock:  # the ring has one producer, so threads take turns
+                if self._busy and self._is_reentered():  # a signal handler or a finalizer made a call
+                    self._deferred.append([payload])
+                    return not self._closed
+                if self._closed:
+                    return False
                 self._busy = True
                 if self._deferred:
                     self._store_deferred()
                 accepted = self._store(payload, None)
-            finally:
                 self._busy = False
             if self._deferred:  # came in while we stored; later ones store themselves, for we are not busy
                 self.settle()
+        except BaseException:  # a handler threw through us
+            self._let_go()
+            raise
         return accepted
 
     def settle(self) -> None:
         """Publish what an interrupted ``offer`` has left aside."""
         if not self._ours[0]:
             return
-        with self._lock:
-            while self._deferred and not self._busy:
-                try:
-                    self._busy = True
-                    self._store_deferred()
-                finally:
-                    self._busy = False
+        try:
+            with self._lock:
+                if self._busy and self._is_reentered():
+                    return
+                self._busy = True
+                self._store_deferred()
+                self._busy = False
+        except BaseException:  # a handler threw through us
+            self._let_go()
+            raise
 
     def close(self) -> None:
         """Publish what is left aside, then nothing more: a later ``offer`` returns False."""
@@ -107,6 +114,27 @@ class Writer:
     def tail(self) -> int:
         """The position behind the last published record."""
         return self._words[TAIL]
+
+    def _is_reentered(self) -> bool:
+        """Whether two calls of ours are under way on this thread, one inside the other. Only the stack knows for sure."""
+        frame: Optional[FrameType] = sys._getframe()  # noqa: SLF001 - what inspect.currentframe is
+        depth = 0
+        while frame is not None:
+            depth += frame.f_code in _OUTERMOST and frame.f_locals.get("self") is self
+            frame = frame.f_back
+        return depth > 1
+
+    def _let_go(self) -> None:
+        """After an exception from outside: the flag and the lock are nobody's.
+
+        ``with`` and ``finally`` alone would not do: up to Python 3.9 a handler can throw between leaving the block and
+        the first step of what it guarantees.  The innermost call leaves both to the one that it interrupted.
+        """
+        if self._is_reentered():
+            return
+        self._busy = False
+        while self._lock._is_owned():  # noqa: SLF001 - RLock has no public word for it
+            self._lock.release()
 
     def _store_deferred(self) -> None:
         while self._deferred:
@@ -143,3 +171,6 @@ class Writer:
         room = self._capacity - start
         self._data[start : self._capacity] = record[:room]
         self._data[0 : end - self._capacity] = record[room:]
+
+
+_OUTERMOST = frozenset({Writer.offer.__code__, Writer.settle.__code__})

@@ -30,8 +30,6 @@ class Initializer:
     """
 
     def __init__(self, then: Optional[Callable[..., object]] = None, config: Optional[RecostConfig] = None) -> None:
-        if then is not None and not callable(then):
-            raise TypeError("initializer must be a callable")
         self._then = then
         self._config = config
 
@@ -64,7 +62,7 @@ class Pool(multiprocessing.pool.Pool):
         maxtasksperchild: Optional[int] = None,
         context: Optional[BaseContext] = None,
     ) -> None:
-        super().__init__(processes, Initializer(initializer), initargs, maxtasksperchild, context)
+        super().__init__(processes, _ours_before(initializer), initargs, maxtasksperchild, context)
 
 
 class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
@@ -78,7 +76,12 @@ class ProcessPoolExecutor(concurrent.futures.ProcessPoolExecutor):
         initargs: tuple[Any, ...] = (),
         **more: Any,
     ) -> None:
-        super().__init__(max_workers, mp_context, Initializer(initializer), initargs, **more)
+        super().__init__(max_workers, mp_context, _ours_before(initializer), initargs, **more)
+
+
+def _ours_before(initializer: object) -> Any:
+    """What is no function is left to the pool to refuse."""
+    return Initializer(initializer) if initializer is None or callable(initializer) else initializer
 
 
 def _init(config: RecostConfig) -> None:

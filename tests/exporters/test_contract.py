@@ -200,7 +200,9 @@ def test_a_server_that_talks_nonsense_is_an_outcome(tmp_path, scheme):
         "file:///dev/null",
         "file:///",
         "file:",
-        "file:///tmp/%00.jsonl",
+        "file:x.jsonl",
+        "file:///proc/nowhere/%00.jsonl",
+        "file:///proc/nowhere/%FF.jsonl",
         "gopher://127.0.0.1/",
         "",
     ],
@@ -213,7 +215,9 @@ def test_a_destination_that_cannot_be_is_an_outcome(tmp_path, url):
         finally:
             exporter.close()
 
-    assert isinstance(outcome_of(export, make_frame()), (Retry, Reject))
+    outcome = outcome_of(export, make_frame())
+    assert isinstance(outcome, (Retry, Reject))
+    assert decode(encode(outcome.notice)) == outcome.notice
 
 
 @pytest.mark.parametrize("body", [b"", b"\xff\xfe", b"not json", b"\x00"])

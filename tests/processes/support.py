@@ -173,14 +173,18 @@ def wait_until_delivered(calls: int, project: str = "default") -> None:
 
 
 def wait_until_idle() -> None:
-    """Wait for every collector of this test to have left, with all that it had."""
-    wait_until(lambda: not collectors(), 20, "the collector to leave")
+    """Wait for every ring of this test to be collected, and for the collector to have left after it."""
+    wait_until(lambda: not rings() and not collectors(), 20, "the collector to leave")
 
 
 def collectors() -> list[leaks.Process]:
     """The collector processes of this test's runtime directory, those that start up too."""
     directory = os.environ["RECOST_RUNTIME_DIR"]
     return [found for found in leaks.processes(directory) if f"launch.py {directory}" in found.command]
+
+
+def rings() -> list[Path]:
+    return list(Path(os.environ["RECOST_RUNTIME_DIR"]).glob("ring-*"))
 
 
 def leader() -> Leader | None:

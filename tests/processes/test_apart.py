@@ -11,16 +11,13 @@ import pytest
 
 import recost
 from recost.paths import runtime_dir, runtime_dirs
-from recost_collector import in_process as _loaded_while_we_may_read_it  # noqa: F401
-from recost_collector.exporters import load_exporters
 from tests.harness import run_child, start_child, wait_for_child
 from tests.processes.support import (
     Api,
     Mail,
     call,
-    collectors,
     counts,
-    delivered,
+    log_lines,
     wait_for_leader,
     wait_until_delivered,
     wait_until_idle,
@@ -35,13 +32,14 @@ def test_two_projects_share_a_collector_and_no_file(api: Api):
     def work(project: str):
         recost.init(project_id=project)
         call(f"{api.url}/{project}", 6)
-        assert len(collectors()) == 1
+        assert recost.flush()
 
     pids = [start_child(lambda p=project: work(p)) for project in ("shop", "blog", "shop")]  # type: ignore[misc]
     assert [wait_for_child(pid) for pid in pids] == [0, 0, 0]
     wait_until_idle()
     assert counts("shop") == {"/shop": 12}
     assert counts("blog") == {"/blog": 6}
+    assert len(log_lines(" leads: ")) == 1, log_lines("")
 
 
 def test_two_environments_share_a_file_and_no_window(api: Api):
@@ -82,26 +80,34 @@ def test_two_runtime_directories_have_a_collector_and_a_spool_each(api: Api, tmp
 def test_two_users_stay_apart_even_where_one_runtime_directory_is_meant_for_both(api: Api, reachable: Path):
     """The second cannot write the first's directory, so it has rings, a collector and files of its own.
 
-    Its collector is a thread, and all is imported before: the interpreter may be where that user cannot read it.
+    Their collectors are threads, and the second is forked when all is imported: the interpreter may lie where only
+    the first can read it.
     """
-    load_exporters()
-    call(api.url)
 
-    def others():
+    def second():
         for name in ("STATE", "LOCAL"):
             os.environ[f"RECOST_{name}_DIR"] = str(reachable / name)
         os.environ["HOME"] = str(reachable)
-        recost.init(collector="thread", project_id="theirs")
-        call(f"{api.url}/theirs", 5)
-        assert recost.flush()
-        assert delivered("theirs") == 5
         own = Path(runtime_dirs()[1])
-        assert own.stat().st_uid == NOBODY
-        shutil.rmtree(own)
+        try:
+            recost.init(collector="thread", project_id="theirs")
+            call(f"{api.url}/theirs", 5)
+            assert recost.flush()
+            assert counts("theirs") == {"/theirs": 5}
+            assert own.stat().st_uid == NOBODY
+        finally:
+            shutil.rmtree(own)
+
+    def first():
+        recost.init(collector="thread", project_id="ours")
+        call(f"{api.url}/ours", 7)
+        assert recost.flush()
+        as_nobody(second)
+        call(f"{api.url}/ours", 2)
+        assert recost.flush()
 
     reachable.chmod(0o777)
-    assert run_child(lambda: (recost.init(project_id="ours"), call(f"{api.url}/ours", 7), recost.flush())) == 0
-    as_nobody(others)
-    wait_until_delivered(7, "ours")
-    assert Path(runtime_dir()).stat().st_uid == os.geteuid()
+    assert run_child(first) == 0
+    assert counts("ours") == {"/ours": 9}
     assert not windows("theirs")
+    assert {path.owner() for path in [Path(runtime_dir()), *Path(runtime_dir()).iterdir()]} == {Path.home().owner()}

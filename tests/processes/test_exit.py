@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import time
 from pathlib import Path
 
 import pytest
@@ -14,9 +13,7 @@ from tests.conftest import Place
 from tests.harness import wait_until
 from tests.processes.support import (
     Api,
-    collectors,
     delivered,
-    leader,
     program,
     run_program,
     wait_until_delivered,

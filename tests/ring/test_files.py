@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from recost.ring.files import RING_PREFIX, create_ring, open_ring
+from recost.ring.files import RING_PREFIX, RingFile, create_ring, open_ring
 from recost.ring.layout import MIN_CAPACITY, BadRing
 from tests.harness import run_child, start_child, wait_for_child, wait_until
 from tests.ring.rings import OpenRing, payloads, writer_of
@@ -41,7 +41,7 @@ def test_the_lock_tells_a_living_owner_from_a_dead_one(tmp_path: Path) -> None:
 
     wait_for, let_go = os.pipe()
     child = start_child(own)
-    wait_until(lambda: (tmp_path / "ready").exists(), what="the ring")
+    wait_until((tmp_path / "ready").exists, what="the ring")
     seen = open_ring(str(next(tmp_path.glob(f"{RING_PREFIX}*"))))
 
     assert not seen.owner_gone()
@@ -82,18 +82,18 @@ def small_tmpfs(tmp_path: Path) -> Path:
     """A tmpfs of 1 MiB, where this process may mount one."""
     folder = tmp_path / "small"
     folder.mkdir()
-    made = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)], capture_output=True)
+    command = ["mount", "-t", "tmpfs", "-o", "size=1m,mode=700", "tmpfs", str(folder)]
+    made = subprocess.run(command, capture_output=True, check=False)
     if made.returncode:
         pytest.skip(f"no right to mount: {made.stderr.decode().strip()}")
     return folder
 
 
 def test_on_a_small_file_system_rings_get_small_then_fail_with_a_clear_error(small_tmpfs: Path) -> None:
-    rings = []
+    rings: list[RingFile] = []
     try:
         with pytest.raises(OSError, match="No space") as caught:
-            for _ in range(100):
-                rings.append(create_ring(str(small_tmpfs), b"", 1 << 20))
+            _create_rings(str(small_tmpfs), rings)
         assert caught.value.errno == errno.ENOSPC
         assert rings
         assert all(ring.header.capacity == MIN_CAPACITY for ring in rings)
@@ -105,6 +105,12 @@ def test_on_a_small_file_system_rings_get_small_then_fail_with_a_clear_error(sma
         for ring in rings:
             os.close(ring.lock_fd)
         subprocess.run(["umount", "-l", str(small_tmpfs)], check=True)
+
+
+def _create_rings(directory: str, into: list[RingFile]) -> None:
+    for _ in range(100):
+        ring = create_ring(directory, b"", 1 << 20)
+        into.append(ring)
 
 
 def test_a_ring_that_is_a_link_is_not_followed(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import zlib
+from typing import Any
 
 import pytest
 
@@ -37,9 +38,9 @@ class StoreLog:
     def __getitem__(self, index: int) -> int:
         return self._target[index]
 
-    def __setitem__(self, place: object, value: object) -> None:
+    def __setitem__(self, place: Any, value: Any) -> None:
         self._log.append(place if isinstance(place, int) else "data")
-        self._target[place] = value  # type: ignore[index,assignment]
+        self._target[place] = value
 
 
 def test_the_writer_publishes_last() -> None:

@@ -30,6 +30,9 @@ class Frame(NamedTuple):
     api_key: str
     """Empty for destinations that take none."""
 
+    def __repr__(self) -> str:
+        return f"Frame(key={self.key!r}, {len(self.body)} bytes)"
+
 
 class Retry(Exception):  # noqa: N818 - an outcome, not an error of the program
     """Not now. ``after_s`` is the destination's wish; None leaves the time to delivery's back-off."""

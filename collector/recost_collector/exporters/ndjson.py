@@ -20,6 +20,7 @@ from urllib.parse import unquote_to_bytes, urlsplit
 import msgspec
 
 from recost.notice import Notice
+from recost.paths import make_dirs, mount_namespace
 from recost.session import Destination
 from recost_collector.exporters import Frame, Lease, Retry
 from recost_collector.exporters.lines import NEWLINE, LineFile, holds
@@ -28,11 +29,12 @@ BUSY_RETRY_S = 1.0
 
 
 class Intent(msgspec.Struct, frozen=True):
-    """Where the line of the frame ``key`` is, or was about to be: file and offset."""
+    """Where the line of the frame ``key`` is, or was about to be.
+
+    Not in which inode: the file may have moved aside since, or been saved by an editor, and has the line still.
+    """
 
     key: str
-    device: int
-    inode: int
     offset: int
 
 
@@ -66,16 +68,14 @@ class NdjsonExporter:
             return
         if 0 < self._destination.file_max_bytes < file.size() + len(line) and file.size() > 0:
             file.rotate(self._aside)
-        device, inode = file.identity
-        self._commit(Intent(key, device, inode, file.size()))
+        self._commit(Intent(key, file.size()))
         file.append(line)
 
     def _is_there(self, key: str, line: bytes) -> bool:
         intent = self._read_intent()
         if intent is None or intent.key != key:
             return False
-        identity = (intent.device, intent.inode)
-        return any(holds(path, identity, intent.offset, line) for path in (self._path, self._aside))
+        return any(holds(path, intent.offset, line) for path in (self._path, self._aside))
 
     def _read_intent(self) -> Optional[Intent]:
         try:
@@ -99,9 +99,11 @@ class NdjsonExporter:
 
     def _require_directory(self) -> None:
         """Make the directory, or, where the worker lives in another mount namespace, find the very one it has."""
+        if not os.path.isabs(self._path):
+            raise OSError(errno.EINVAL, "no absolute path", self._path)
         directory = os.path.dirname(self._path)
-        if self._destination.mount_namespace in {0, _mount_namespace()}:
-            _make_directories(directory)
+        if self._destination.mount_namespace in {0, mount_namespace()}:
+            make_dirs(directory)
             return
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
             status = os.stat(directory)
@@ -111,29 +113,16 @@ class NdjsonExporter:
         raise FileNotFoundError(errno.ENOENT, text, directory)
 
     def _retry(self, exc: Exception, reason: str, after_s: Optional[float] = None) -> Retry:
-        number = getattr(exc, "errno", None) or errno.EINVAL
-        filename = getattr(exc, "filename", None)
-        message = f"{reason}; the windows wait on disk"
-        name = filename if isinstance(filename, str) else self._path
-        return Retry(Notice("file", message, errno=number, filename=name), after_s)
+        filename = getattr(exc, "filename", None)  # the descriptor's number where it was given that
+        name = os.fsencode(filename if isinstance(filename, str) else self._path)
+        notice = Notice(
+            "file",
+            f"{reason}; the windows wait on disk",
+            errno=getattr(exc, "errno", None) or errno.EINVAL,
+            filename=name.decode(errors="backslashreplace"),  # a notice is UTF-8, a path need not be
+        )
+        return Retry(notice, after_s)
 
 
 def open_exporter(destination: Destination, lease: Lease) -> NdjsonExporter:
     return NdjsonExporter(destination, lease)
-
-
-def _mount_namespace() -> int:
-    try:
-        return os.stat("/proc/self/ns/mnt").st_ino
-    except OSError:
-        return 0
-
-
-def _make_directories(path: str) -> None:
-    """Like ``makedirs`` with 0700 for each that is new."""
-    if os.path.isdir(path):
-        return
-    if os.path.dirname(path) != path:
-        _make_directories(os.path.dirname(path))
-    with contextlib.suppress(FileExistsError):  # another collector's; if it is no directory, opening says so
-        os.mkdir(path, 0o700)

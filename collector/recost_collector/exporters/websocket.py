@@ -31,9 +31,9 @@ _TOO_BIG = 1009
 _NOT_UNDERSTOOD = frozenset({1003, 1007, _TOO_BIG})
 """Close codes that say the message itself was refused: wrong kind, wrong bytes, too big."""
 
-
 # ValueError: the URL is none.  AssertionError: websockets' own, when a peer breaks off during the handshake.
-_FAILURES = (OSError, WebSocketException, ValueError, AssertionError)
+# RuntimeError: an interpreter on its way out starts no thread, and each connection needs one.
+_FAILURES = (OSError, WebSocketException, ValueError, AssertionError, RuntimeError)
 
 
 class WebSocketExporter:

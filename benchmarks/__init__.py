@@ -1,0 +1,1 @@
+"""What recost costs: one subject per file, each a ratio against a baseline of the same run. Run by scripts/bench."""

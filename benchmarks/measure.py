@@ -1,0 +1,69 @@
+"""How everything here is measured: variants in turn, many short repetitions, medians.
+
+A machine that does other things as well slows whatever happens to run, so what is compared runs alternately and in
+small pieces, and the median passes over the pieces that were hit.  CPU time where cost is meant, wall time where
+somebody waits.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from itertools import repeat
+from typing import NamedTuple, Optional, TypeVar
+
+Sample = TypeVar("Sample")
+
+NS_PER_US = 1000
+
+
+class Effort(NamedTuple):
+    """How much of the full measurement is done. Less is faster and noisier."""
+
+    share: float = 1.0
+
+    def times(self, full: int, least: int = 1) -> int:
+        return max(least, round(full * self.share))
+
+    def seconds(self, full_s: float) -> float:
+        return full_s * self.share
+
+
+def interleaved(variants: Mapping[str, Callable[[], Sample]], repetitions: int) -> dict[str, list[Sample]]:
+    """What each variant returned, in order of repetitions. Each repetition runs all, beginning with another one."""
+    names = list(variants)
+    found: dict[str, list[Sample]] = {name: [] for name in names}
+    for repetition in range(repetitions):
+        first = repetition % len(names)
+        for name in names[first:] + names[:first]:
+            found[name].append(variants[name]())
+    return found
+
+
+def cpu_us(step: Callable[[], object], times: int) -> float:
+    """CPU of this thread for one ``step()``, of ``times`` in a row."""
+    started_ns = time.thread_time_ns()
+    for _ in repeat(None, times):
+        step()
+    return (time.thread_time_ns() - started_ns) / times / NS_PER_US
+
+
+def wall_us(step: Callable[[], object]) -> float:
+    """How long one ``step()`` takes."""
+    started_ns = time.perf_counter_ns()
+    step()
+    return (time.perf_counter_ns() - started_ns) / NS_PER_US
+
+
+def median(samples: Sequence[float]) -> float:
+    return _at_rank(samples, 0.5)
+
+
+def percentile(samples: Sequence[float], share: float) -> Optional[float]:
+    """Nearest rank. None of so few samples that it would only be their maximum."""
+    return _at_rank(samples, share) if len(samples) * (1 - share) > 1 else None
+
+
+def _at_rank(samples: Sequence[float], share: float) -> float:
+    return sorted(samples)[math.ceil(len(samples) * share) - 1]

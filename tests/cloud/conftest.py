@@ -1,0 +1,37 @@
+"""The recost service and an API to call, and no collector that waits for either when a test is over."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from examples.standins import CloudStandIn
+from tests.cloud.application import KEY
+from tests.conftest import Place
+from tests.processes.support import Api, leader, wait_until_idle
+
+
+@pytest.fixture
+def api() -> Iterator[Api]:
+    with Api() as server:
+        yield server
+
+
+@pytest.fixture
+def cloud() -> Iterator[CloudStandIn]:
+    with CloudStandIn(keys={KEY}) as server:
+        yield server
+
+
+@pytest.fixture(autouse=True)
+def _end_collectors(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """A collector stays for windows that may still be delivered: up to ten minutes, but not beyond the test."""
+    monkeypatch.setenv("RECOST_COLLECTOR_IDLE_EXIT_S", "0.3")
+    yield
+    found = leader()
+    if found is not None and found.kind == "spawned":
+        os.kill(found.pid, signal.SIGTERM)
+    wait_until_idle()

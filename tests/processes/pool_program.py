@@ -1,0 +1,85 @@
+"""A program with worker processes: ``python pool_program.py KIND METHOD URL``. Prints how often its children called."""
+
+from __future__ import annotations
+
+import concurrent.futures
+import multiprocessing
+import os
+import signal
+import sys
+from multiprocessing.context import BaseContext
+from typing import Any
+
+import urllib3
+
+import recost
+from recost.workers import multiprocessing as helper
+
+CHILDREN = 2
+CALLS = 12
+
+
+def call(url: str) -> None:
+    # Not urllib3.request(): its connections are the process's, and two forked children would talk over the same one.
+    with urllib3.PoolManager(retries=False) as pools:
+        assert pools.request("GET", url, timeout=20).status == 200
+
+
+def in_pool(pool: Any, url: str) -> int:
+    """For every kind of pool. Its children end of themselves, with all that they began."""
+    list(pool.map(call, [url] * CALLS))
+    if hasattr(pool, "shutdown"):
+        pool.shutdown()
+    else:
+        pool.close()
+        pool.join()
+    return CALLS
+
+
+def in_processes(context: Any, url: str, ending: str) -> int:
+    """Children that end as ``ending`` says, right after their call has returned."""
+    children = [context.Process(target=call_and_end, args=(helper.initializer, url, ending)) for _ in range(CHILDREN)]
+    for child in children:
+        child.start()
+    for child in children:
+        child.join()
+        assert child.exitcode == {"_exit": 7, "SIGTERM": -15, "SIGKILL": -9}[ending]
+    return CHILDREN
+
+
+def call_and_end(start: helper.Initializer, url: str, ending: str) -> None:
+    start()
+    call(url)
+    if ending == "_exit":
+        os._exit(7)
+    os.kill(os.getpid(), signal.Signals[ending])
+
+
+def own(url: str) -> None:
+    """A program's initializer: it makes a call, which is captured only when ours has run before."""
+    call(url)
+
+
+def run(kind: str, context: BaseContext, url: str) -> int:
+    futures = concurrent.futures.ProcessPoolExecutor
+    if kind == "Pool":
+        return in_pool(context.Pool(CHILDREN), url)
+    if kind == "Pool(initializer=)":
+        return in_pool(context.Pool(CHILDREN, initializer=helper.initializer), url)
+    if kind == "ProcessPoolExecutor":
+        return in_pool(futures(CHILDREN, mp_context=context), url)
+    if kind == "ProcessPoolExecutor(initializer=)":
+        return in_pool(futures(CHILDREN, mp_context=context, initializer=helper.initializer), url)
+    if kind == "recost Pool":
+        return in_pool(helper.Pool(CHILDREN, context=context), url)
+    if kind == "recost Pool(own initializer)":
+        return CHILDREN + in_pool(helper.Pool(CHILDREN, own, (url,), context=context), url)
+    if kind == "recost ProcessPoolExecutor":
+        return in_pool(helper.ProcessPoolExecutor(CHILDREN, context), url)
+    return in_processes(context, url, kind)
+
+
+if __name__ == "__main__":
+    recost.init(project_id="pool", environment="of the parent")
+    call(f"{sys.argv[3]}/parent")
+    print(run(sys.argv[1], multiprocessing.get_context(sys.argv[2]), f"{sys.argv[3]}/child"))

@@ -1,0 +1,196 @@
+"""Gunicorn with four workers: every call that the API counted is in the file."""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import itertools
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.standins import ProviderStandIn
+from tests.harness import wait_until
+from tests.processes.support import (
+    ROOT,
+    Api,
+    counts,
+    delivered,
+    kill_leader,
+    log_lines,
+    program,
+    rings,
+    run_program,
+    wait_for_leader,
+    wait_until_idle,
+    windows,
+)
+
+CONFIG = Path(__file__).with_name("gunicorn_conf.py")
+APP = "tests.processes.gunicorn_app:app"
+CLIENTS = ["/urllib3", "/requests"]
+THREADS = {"sync": 1, "gthread": 4}
+INIT = {"the application": {"APP_CALLS_INIT": "1"}, "the hooks": {"CONF_HAS_HOOKS": "1"}}
+
+
+class Server:
+    """A running Gunicorn, and requests to it."""
+
+    def __init__(self, process: subprocess.Popen[str], port: int) -> None:
+        self._process = process
+        self._port = port
+        self.bodies: Counter[bytes] = Counter()
+        """What was answered: the worker's pid."""
+        self.failed = 0
+        """Requests whose worker died meanwhile."""
+
+    def ask(self, path: str) -> None:
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        try:
+            connection.request("GET", path)
+            answer = connection.getresponse()
+            assert answer.status == 200
+            self.bodies[answer.read()] += 1
+        except (OSError, http.client.HTTPException):
+            self.failed += 1
+        finally:
+            connection.close()
+
+    @contextlib.contextmanager
+    def load(self, paths: list[str] = CLIENTS, clients: int = 6) -> Iterator[None]:
+        """Requests all the time."""
+        enough = threading.Event()
+
+        def ask() -> None:
+            for path in itertools.cycle(paths):
+                if enough.is_set():
+                    return
+                self.ask(path)
+
+        threads = [threading.Thread(target=ask) for _ in range(clients)]
+        for thread in threads:
+            thread.start()
+        try:
+            yield
+        finally:
+            enough.set()
+            for thread in threads:
+                thread.join()
+
+    def stop(self) -> None:
+        """Gracefully, as a deployment does."""
+        self._process.terminate()
+        output, _ = self._process.communicate(timeout=30)
+        assert self._process.returncode == 0, output
+
+
+@contextlib.contextmanager
+def gunicorn(*arguments: str, **environ: str) -> Iterator[Server]:
+    with program("-m", "gunicorn", "--bind", "127.0.0.1:0", *arguments, **environ) as process:
+        assert process.stdout is not None
+        output = ""
+        for line in process.stdout:
+            output += line
+            if found := re.search(r"Listening at: http://127.0.0.1:(\d+)", line):
+                yield Server(process, int(found[1]))
+                return
+        pytest.fail(output)
+
+
+def settings(kind: str, *, preload: bool) -> list[str]:
+    return ["-c", str(CONFIG), "-k", kind, "--threads", str(THREADS[kind]), *["--preload"] * preload, APP]
+
+
+@pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])
+@pytest.mark.parametrize(
+    ("kind", "who"), [("sync", "the application"), ("gthread", "the application"), ("sync", "the hooks")]
+)
+def test_every_call_is_delivered_when_gunicorn_has_stopped(api: Api, kind: str, preload: bool, who: str):
+    """On all workers, whoever calls init(): nothing needs to be waited for after a graceful stop."""
+    with gunicorn(*settings(kind, preload=preload), API_URL=api.url, **INIT[who]) as server:
+        with server.load():
+            wait_until(lambda: len(server.bodies) == 4 and api.calls > 200, 30, "requests to all workers")
+        assert len(rings()) == 4
+        server.stop()
+    assert server.failed == 0
+    assert delivered() == api.calls
+    assert set(counts()) == set(CLIENTS)
+    environment = "of the hooks" if who == "the hooks" else "development"
+    assert {window["environment"] for window in windows()} == {environment}
+    wait_until_idle()
+    assert len(log_lines(" leads: ")) == 1, log_lines("")
+
+
+@pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])
+def test_hooks_make_no_second_one_beside_the_applications(api: Api, preload: bool):
+    """Whether init() was called before the fork or comes after the hook."""
+    both = {**INIT["the application"], **INIT["the hooks"]}
+    with gunicorn(*settings("sync", preload=preload), API_URL=api.url, **both) as server:
+        with server.load():
+            wait_until(lambda: len(server.bodies) == 4, 30, "requests to all workers")
+        assert len(rings()) == 4
+        server.stop()
+    assert delivered() == api.calls
+    assert {window["environment"] for window in windows()} == {"development"}
+    wait_until_idle()
+
+
+@pytest.mark.parametrize(("kind", "preload"), [("sync", True), ("gthread", False)])
+def test_kills_of_workers_and_collectors_cost_at_most_the_calls_in_flight(
+    monkeypatch: pytest.MonkeyPatch, kind: str, preload: bool
+):
+    """A busy worker and the collector, three times each, while requests come all the time."""
+    monkeypatch.setenv("RECOST_FLUSH_INTERVAL_MS", "200")
+    kills = 3
+    with Api() as api:
+        with gunicorn(*settings(kind, preload=preload), API_URL=api.url, APP_CALLS_INIT="1") as server:
+            with server.load(["/urllib3"]):
+                for _ in range(kills):
+                    answered, enough = server.bodies.copy(), len(windows()) + 2
+                    wait_until(lambda: len(windows()) >= enough, 30, "windows")  # noqa: B023 - called right here
+                    busy = (server.bodies - answered).most_common(1)[0][0]
+                    os.kill(int(busy), signal.SIGKILL)
+                    wait_for_leader(other_than=kill_leader())
+            server.stop()
+        wait_until_idle()
+        missing = api.calls - delivered()
+        print(f"calls={api.calls} missing={missing} failed={server.failed} windows={len(windows())}")
+        assert 0 <= missing <= kills * THREADS[kind]
+        assert server.failed >= missing
+    assert len(log_lines(" leads: ")) == kills + 1, log_lines("")
+
+
+def test_a_wrong_setting_stops_gunicorn_and_is_said():
+    """Not one worker that dies again and again, and no worker without capture."""
+    output = run_program("-m", "gunicorn", *settings("sync", preload=False), code=3, RECOST_PROJECT_ID="not/a/name",
+        API_URL="", **INIT["the hooks"])  # fmt: skip
+    assert "RECOST_PROJECT_ID='not/a/name'" in output
+    assert "Worker failed to boot" in output
+
+
+def test_the_example_runs_and_counts_each_of_its_clients():
+    """As it stands in the folder, but for the addresses."""
+    pages = ["/chat", "/summarize", "/pay", "/notify", "/repositories"]
+    with ProviderStandIn(error_rate=0, latency_scale=0.1) as providers:
+        urls = {f"{name.upper()}_URL": url for name, url in providers.urls().items()}
+        with gunicorn(
+            "--chdir",
+            str(ROOT / "examples/gunicorn"),
+            "-c",
+            str(ROOT / "examples/gunicorn/gunicorn.conf.py"),
+            "app:app",
+            **urls,
+        ) as server:
+            with server.load(pages, clients=3):
+                wait_until(lambda: len(providers.counts()) == len(pages) and providers.total() > 20, 30, "every page")
+            server.stop()
+        assert delivered("shop") == providers.total()
+        assert len(counts("shop")) == len(pages)
+    wait_until_idle()

@@ -1,0 +1,173 @@
+"""``recost-collector`` as a user meets it: real processes, exit codes, no traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from recost.leader import read_leader
+from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
+from tests.harness import wait_until
+
+
+def cli(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "recost_collector", *arguments],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+        env={**os.environ, **environ},
+    )
+
+
+@pytest.fixture
+def foreground() -> Iterator[subprocess.Popen[str]]:
+    """``recost-collector run``, leading."""
+    command = [sys.executable, "-m", "recost_collector", "run"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        wait_until(lambda: _leads(process.pid), what="the collector to lead")
+        yield process
+        if process.poll() is None:
+            process.kill()
+
+
+def _leads(pid: int) -> bool:
+    leader = read_leader(os.environ["RECOST_RUNTIME_DIR"])
+    return leader is not None and leader.pid == pid
+
+
+def test_without_anything_status_says_idle() -> None:
+    done = cli("status")
+
+    assert done.returncode == 0
+    assert done.stdout.startswith("idle")
+    assert not os.listdir(os.environ["RECOST_RUNTIME_DIR"]), "asking leaves nothing"
+
+
+def test_run_leads_delivers_and_ends_on_sigterm(foreground: subprocess.Popen[str]) -> None:
+    worker = Worker(file_session())
+    worker.calls(6)
+    worker.ask_for_flush()
+    wait_until(worker.is_settled, what="the flush")
+    assert total() == 6
+
+    foreground.send_signal(signal.SIGTERM)
+    assert foreground.wait(10) == 0
+    assert "leads" in (foreground.stderr.read() if foreground.stderr else "")
+    worker.leave()
+
+
+def test_a_second_run_says_who_leads(foreground: subprocess.Popen[str]) -> None:
+    done = cli("run")
+
+    assert done.returncode == 1
+    assert f"pid {foreground.pid} already leads" in done.stderr
+
+
+def test_status_of_a_healthy_host(foreground: subprocess.Popen[str]) -> None:
+    worker = Worker(file_session(), api_key="rc-very-secret-key")
+    worker.calls(6)
+    worker.ask_for_flush()
+    wait_until(worker.is_settled, what="the flush")
+
+    done = cli("status", "--json")
+    found = json.loads(done.stdout)
+
+    assert done.returncode == 0, done.stdout
+    assert found["leading"] is True
+    assert found["beating"] is True
+    assert found["leader"]["pid"] == foreground.pid
+    assert [ring["recorded"] for ring in found["rings"]] == [6]
+    assert found["rings"][0]["pid"] == os.getpid()
+    assert found["destinations"][0]["delivered"] == 1
+    text = cli("status").stdout
+    assert text.startswith("all is well")
+    assert "shop" in text
+    assert "secret" not in text + done.stdout
+    worker.leave()
+
+
+def test_status_when_the_collector_is_stopped(foreground: subprocess.Popen[str]) -> None:
+    worker = Worker(file_session())
+    wait_until(lambda: worker.ring.words[520], what="a heartbeat")
+    foreground.send_signal(signal.SIGSTOP)
+    worker.calls(3)
+
+    done = cli("status")
+
+    assert done.returncode == 1
+    assert "does nothing" in done.stdout
+    foreground.send_signal(signal.SIGCONT)
+    worker.leave()
+
+
+def test_status_when_nobody_collects_although_something_waits() -> None:
+    worker = Worker(file_session())
+    worker.calls(3)
+
+    done = cli("status")
+
+    assert done.returncode == 3
+    assert "no collector runs" in done.stdout
+    worker.leave()
+    with collector() as leadership:
+        turn_until(leadership, lambda: total() == 3, what="the calls")
+
+
+def test_status_shows_drops_and_files_that_are_no_rings() -> None:
+    worker = Worker(file_session())
+    while worker.call():
+        pass
+    garbage = Path(runtime()) / "ring-garbage"
+    garbage.write_bytes(b"nothing")
+    with collector() as leadership:
+        turn_until(leadership, lambda: leadership.service.rings.sources, what="the ring")
+        found = json.loads(cli("status", "--json").stdout)
+        assert found["rings"][0]["dropped"] == 1
+        assert "ring-garbage" in found["refused"]
+        assert any("ring_bytes" in problem for problem in found["problems"])
+        worker.leave()
+    garbage.unlink()
+
+
+@pytest.mark.parametrize("command", [(), ("nonsense",), ("status", "--nonsense"), ("report", "--since", "yesterdayish")])
+def test_wrong_usage_is_exit_code_2_without_a_traceback(command: tuple[str, ...]) -> None:
+    done = cli(*command)
+
+    assert done.returncode == 2
+    assert "usage:" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_runtime_directory_of_somebody_else_is_refused_with_a_clear_message(tmp_path: Path) -> None:
+    open_to_all = tmp_path / "open"
+    open_to_all.mkdir()
+    open_to_all.chmod(0o777)
+
+    done = cli("status", RECOST_RUNTIME_DIR=str(open_to_all))
+
+    assert done.returncode == 4
+    assert str(open_to_all) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    command = f"{sys.executable} -m recost_collector --help | head -1"
+    done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("command", [("--help",), ("run", "--help"), ("status", "--help"), ("report", "--help")])
+def test_help_is_there(command: tuple[str, ...]) -> None:
+    done = cli(*command)
+
+    assert done.returncode == 0
+    assert "usage: recost-collector" in done.stdout
