@@ -9,15 +9,17 @@ import recost
 from benchmarks.clients import CLIENTS, Calls
 from benchmarks.measure import Effort, interleaved, median
 from benchmarks.place import place, wait_for_heartbeat
-from benchmarks.rows import Row, figure
+from benchmarks.rows import Row, compare, figure
 from benchmarks.server import running_server
 from benchmarks.switchboard import VARIANTS, Switchboard
 from benchmarks.traffic import an_event
 from recost import _runtime
 
 TITLE = "A captured call: CPU of the calling thread, the client's own work included"
-CALLS = 20
-"""In a row, before the next variant has its turn: about a millisecond or two."""
+CALLS = 10
+"""In a row, before the next variant has its turn: a millisecond or two."""
+REPETITIONS = 400
+LIMIT_S = 4.0
 
 
 def measure(effort: Effort) -> Iterator[Row]:
@@ -45,10 +47,14 @@ def _start_collector() -> None:
 def _row(name: str, calls: Calls, switchboard: Switchboard, effort: Effort) -> Row:
     variants = {variant: functools.partial(_run, variant, calls, switchboard) for variant in VARIANTS}
     interleaved(variants, 2)  # connections, caches
-    found = interleaved(variants, effort.times(250, least=3))
-    bare, clock, captured = (median(found[variant]) for variant in VARIANTS)
-    note = f"adds {figure(captured - bare)} us, the clock {figure(clock - bare)}"
-    return Row(name, captured, "us", "with a wrapper that reads the clock twice", clock, note=note)
+    found = interleaved(variants, effort.times(REPETITIONS, least=3), effort.seconds(LIMIT_S))
+    row = compare(name, found["recost"], "us", "with a wrapper that reads the clock twice", found["clock"])
+    return row._replace(note=f"adds {_added(found, 'recost')} us, the clock {_added(found, 'clock')}")
+
+
+def _added(found: dict[str, list[float]], variant: str) -> str:
+    """To a bare call. Of neighbours in time: the machine may have become slower meanwhile, for all of them."""
+    return figure(median([sample - bare for sample, bare in zip(found[variant], found["bare"])]))
 
 
 def _run(variant: str, calls: Calls, switchboard: Switchboard) -> float:

@@ -27,7 +27,7 @@ def measure(effort: Effort) -> Iterator[Row]:
             "intake": lambda: _intake_us(leadership, rings),
             "decode": lambda: _decode_us(payloads),
         }
-        found = interleaved(variants, effort.times(12, least=2))
+        found = interleaved(variants, effort.times(20, least=2), effort.seconds(8))
         for ring in rings:
             ring.leave()
         leadership.finish(5.0)

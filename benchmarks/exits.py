@@ -46,7 +46,7 @@ def measure(effort: Effort) -> Iterator[Row]:
             "cloud, none yet": partial(_cold, url, cloud),
             "offline: connections refused": partial(_cold, url, refusing),
         }
-        found = interleaved(variants, effort.times(7))
+        found = interleaved(variants, effort.times(9), effort.seconds(25))
         # It takes the timeout, whatever else: few repetitions tell.
         found["offline: connected, no answer"] = [_cold(url, silent) for _ in range(effort.times(2))]
     without = found.pop("without recost")

@@ -25,7 +25,7 @@ print(time.process_time_ns() - started_ns, time.process_time_ns())
 def measure(effort: Effort) -> Iterator[Row]:
     with place():
         variants = {module: partial(_import, module) for module in ("time", *MODULES)}
-        found = interleaved(variants, effort.times(15))
+        found = interleaved(variants, effort.times(20), effort.seconds(12))
     imports = {module: [sample[0] for sample in samples] for module, samples in found.items()}
     programs = {module: [sample[1] for sample in samples] for module, samples in found.items()}
     yield compare("a program that imports recost", programs["recost"], "ms", "an empty program", programs["time"])

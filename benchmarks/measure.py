@@ -30,14 +30,22 @@ class Effort(NamedTuple):
         return full_s * self.share
 
 
-def interleaved(variants: Mapping[str, Callable[[], Sample]], repetitions: int) -> dict[str, list[Sample]]:
-    """What each variant returned, in order of repetitions. Each repetition runs all, beginning with another one."""
+def interleaved(
+    variants: Mapping[str, Callable[[], Sample]], repetitions: int, limit_s: float = math.inf
+) -> dict[str, list[Sample]]:
+    """What each variant returned, in order of repetitions. Each repetition runs all, beginning with another one.
+
+    Where the machine is too busy for so many, none is begun after ``limit_s``.
+    """
     names = list(variants)
     found: dict[str, list[Sample]] = {name: [] for name in names}
+    give_up_at = time.monotonic() + limit_s
     for repetition in range(repetitions):
         first = repetition % len(names)
         for name in names[first:] + names[:first]:
             found[name].append(variants[name]())
+        if time.monotonic() > give_up_at:
+            break
     return found
 
 

@@ -19,6 +19,7 @@ TITLE = "Encode + offer: CPU of the calling thread; percentiles are of single ru
 PAUSES_MS = (5.0, 0.5)
 HOT = 200
 """Runs in a row, before the next variant has its turn."""
+LIMIT_S = 12.0
 BASELINES = ("an empty function", "os.getpid()")
 
 Step = Callable[[], object]
@@ -47,7 +48,7 @@ def measure(effort: Effort) -> Iterator[Row]:
 
 def _hot(steps: Mapping[str, Step], make_room: Step, effort: Effort) -> Iterator[Row]:
     variants = {name: functools.partial(_mean_us, step, make_room) for name, step in steps.items()}
-    found = interleaved(variants, effort.times(400, least=3))
+    found = interleaved(variants, effort.times(400, least=3), effort.seconds(5))
     for baseline in BASELINES:
         for what in ("encode", "encode + offer", "record"):
             yield compare(f"{what}, hot loop", found[what], "us", baseline, found[baseline])
@@ -55,7 +56,7 @@ def _hot(steps: Mapping[str, Step], make_room: Step, effort: Effort) -> Iterator
 
 def _hot_singles(steps: Mapping[str, Step], make_room: Step, effort: Effort) -> Iterator[Row]:
     variants = {name: functools.partial(_singles_us, step, make_room) for name, step in steps.items()}
-    found = interleaved(variants, effort.times(50, least=1))
+    found = interleaved(variants, effort.times(50, least=1), effort.seconds(5))
     singles = {name: [single for batch in batches for single in batch] for name, batches in found.items()}
     yield from _tails("hot", singles)
 
@@ -67,7 +68,7 @@ def _cold(steps: Mapping[str, Step], make_room: Step, pause_ms: float, effort: E
         if name in {"encode + offer", *BASELINES}
     }
     make_room()
-    found = interleaved(variants, effort.times(1200, least=3))
+    found = interleaved(variants, effort.times(1500, least=3), effort.seconds(LIMIT_S))
     yield from _tails(f"one per {pause_ms:g} ms", found)
 
 

@@ -26,7 +26,7 @@ def measure(effort: Effort) -> Iterator[Row]:
             "ring": lambda: _ring_us(here.runtime, block, chosen.ring_bytes),
             "file": lambda: _file_us(os.path.join(here.runtime, "plain"), chosen.ring_bytes),
         }
-        found = interleaved(variants, effort.times(200))
+        found = interleaved(variants, effort.times(300), effort.seconds(4))
     yield compare("making it", found["ring"], "us", "a plain file, allocated", found["file"])
 
 

@@ -25,7 +25,7 @@ def measure(effort: Effort) -> Iterator[Row]:
         "python": lambda: [_start_python_us()],
         "true": lambda: [_start_true_us()],
     }
-    found = interleaved(variants, effort.times(7))
+    found = interleaved(variants, effort.times(9), effort.seconds(15))
     python, true = ([sample[0] for sample in found[name]] for name in ("python", "true"))
     first, heartbeat = zip(*found["first event"])
     later = [sample[1] for sample in found["spawn"]]

@@ -7,7 +7,6 @@ Rings with an equal ``Session`` share windows; the key is not part of it, for a 
 
 from __future__ import annotations
 
-import hashlib
 from typing import Optional
 
 import msgspec
@@ -47,7 +46,7 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def id(self) -> str:
         """The same for the same place, however it is reached (proxies, CA bundle); safe as a file name."""
-        return hashlib.blake2b(msgspec.msgpack.encode((self.url, self.directory)), digest_size=10).hexdigest()
+        return _digest((self.url, self.directory))
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -69,7 +68,7 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def id(self) -> str:
         """The same for equal sessions; safe as a file name."""
-        return hashlib.blake2b(msgspec.msgpack.encode(self), digest_size=10).hexdigest()
+        return _digest(self)
 
 
 class Registration(msgspec.Struct, frozen=True):
@@ -85,3 +84,9 @@ class Registration(msgspec.Struct, frozen=True):
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(Registration).decode
+
+
+def _digest(value: object) -> str:
+    import hashlib  # noqa: PLC0415 - loads OpenSSL, and only the collector asks for ids
+
+    return hashlib.blake2b(msgspec.msgpack.encode(value), digest_size=10).hexdigest()

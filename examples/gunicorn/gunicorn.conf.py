@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from recost.workers.gunicorn import configure, post_fork, worker_exit
+from recost.workers.gunicorn import configure, on_starting, post_fork, worker_exit
 
-__all__ = ["post_fork", "worker_exit"]  # Gunicorn finds its hooks by name
+__all__ = ["on_starting", "post_fork", "worker_exit"]  # Gunicorn finds its hooks by name
 
 workers = 4
 bind = "127.0.0.1:8000"

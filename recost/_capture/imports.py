@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Collection, Sequence
-from importlib.abc import Loader
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import Any, Callable, Optional, cast
+from typing import TYPE_CHECKING, Any, Callable, Optional, cast
+
+if TYPE_CHECKING:
+    from importlib.abc import Loader  # at run time it brings tempfile, zipfile and more along
 
 
 class Watch:

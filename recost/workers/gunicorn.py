@@ -2,7 +2,7 @@
 
 In ``gunicorn.conf.py``, or called from hooks of one's own::
 
-    from recost.workers.gunicorn import configure, post_fork, worker_exit
+    from recost.workers.gunicorn import configure, on_starting, post_fork, worker_exit
 
     configure(project_id="shop")  # or RECOST_* in the environment
 
@@ -12,10 +12,11 @@ a worker).
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Optional
 
 from recost import _runtime
-from recost.config import Keywords, RecostConfig
+from recost.config import Keywords, RecostConfig, resolve
 from recost.handle import RecostHandle, init
 
 if TYPE_CHECKING:
@@ -29,17 +30,22 @@ _handle: Optional[RecostHandle] = None
 def configure(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) -> None:
     """What ``post_fork`` will call ``init()`` with. Raises ``TypeError`` for an unknown setting.
 
-    Values are checked in ``post_fork``: Gunicorn's ``raw_env`` comes into the environment only after its file is read.
+    Values are checked by the hooks: Gunicorn's ``raw_env`` comes into the environment only after its file is read.
     """
     global _config, _settings
     RecostConfig(**settings)  # knows the names
     _config, _settings = config, settings
 
 
+def on_starting(server: object) -> None:  # noqa: ARG001 - what Gunicorn calls it with
+    """Check the settings once, in the master: a wrong one raises and stops Gunicorn before it forks. Optional."""
+    resolve(_config, _settings, os.environ)
+
+
 def post_fork(server: object, worker: object) -> None:  # noqa: ARG001 - what Gunicorn calls it with
     """Start capturing in this worker, unless the application has called ``init()`` already (``preload_app``).
 
-    One that calls it later, while it is loaded, replaces this.  A wrong setting raises: Gunicorn logs it and stops.
+    One that calls it later, while it is loaded, replaces this.  A wrong setting raises, and Gunicorn stops.
     """
     global _handle  # noqa: PLW0603 - this module's state
     if _runtime.current is None:

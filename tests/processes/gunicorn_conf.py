@@ -12,5 +12,7 @@ if "CONF_HAS_HOOKS" in os.environ:
     from recost.workers import gunicorn as hooks
 
     hooks.configure(environment="of the hooks")
+    if os.environ["CONF_HAS_HOOKS"] == "all":
+        on_starting = hooks.on_starting
     post_fork = hooks.post_fork
     worker_exit = hooks.worker_exit

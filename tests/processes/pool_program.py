@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import concurrent.futures
+import functools
 import multiprocessing
 import os
 import signal
 import sys
-from multiprocessing.context import BaseContext
+from collections.abc import Callable
 from typing import Any
 
 import urllib3
@@ -60,23 +61,20 @@ def own(url: str) -> None:
     call(url)
 
 
-def run(kind: str, context: BaseContext, url: str) -> int:
-    futures = concurrent.futures.ProcessPoolExecutor
-    if kind == "Pool":
-        return in_pool(context.Pool(CHILDREN), url)
-    if kind == "Pool(initializer=)":
-        return in_pool(context.Pool(CHILDREN, initializer=helper.initializer), url)
-    if kind == "ProcessPoolExecutor":
-        return in_pool(futures(CHILDREN, mp_context=context), url)
-    if kind == "ProcessPoolExecutor(initializer=)":
-        return in_pool(futures(CHILDREN, mp_context=context, initializer=helper.initializer), url)
-    if kind == "recost Pool":
-        return in_pool(helper.Pool(CHILDREN, context=context), url)
-    if kind == "recost Pool(own initializer)":
-        return CHILDREN + in_pool(helper.Pool(CHILDREN, own, (url,), context=context), url)
-    if kind == "recost ProcessPoolExecutor":
-        return in_pool(helper.ProcessPoolExecutor(CHILDREN, context), url)
-    return in_processes(context, url, kind)
+def run(kind: str, context: Any, url: str) -> int:
+    futures = functools.partial(concurrent.futures.ProcessPoolExecutor, CHILDREN, mp_context=context)
+    pools: dict[str, Callable[[], object]] = {
+        "Pool": lambda: context.Pool(CHILDREN),
+        "Pool(initializer=)": lambda: context.Pool(CHILDREN, initializer=helper.initializer),
+        "ProcessPoolExecutor": futures,
+        "ProcessPoolExecutor(initializer=)": lambda: futures(initializer=helper.initializer),
+        "recost Pool": lambda: helper.Pool(CHILDREN, context=context),
+        "recost Pool(own initializer)": lambda: helper.Pool(CHILDREN, own, (url,), context=context),
+        "recost ProcessPoolExecutor": lambda: helper.ProcessPoolExecutor(CHILDREN, context),
+    }
+    if kind not in pools:
+        return in_processes(context, url, kind)
+    return in_pool(pools[kind](), url) + (CHILDREN if "own" in kind else 0)
 
 
 if __name__ == "__main__":

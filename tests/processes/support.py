@@ -144,7 +144,7 @@ def run_program(*arguments: str | Path, code: int = 0, **environ: str) -> str:
         return output
 
 
-def windows(project: str = "default") -> list[dict[str, object]]:
+def windows(project: str = "default") -> list[dict[str, Any]]:
     """Every window in the project's files, the rotated one first. Lines are whole, or this fails."""
     folder = Path(os.environ["RECOST_LOCAL_DIR"])
     files = [folder / f"{project}.1.jsonl", folder / f"{project}.jsonl"]
@@ -160,7 +160,7 @@ def counts(project: str = "default") -> Counter[str]:
     """The same, by endpoint."""
     found: Counter[str] = Counter()
     for window in windows(project):
-        for metric in window["metrics"]:  # type: ignore[attr-defined] - JSON
+        for metric in window["metrics"]:
             found[metric["endpoint"]] += metric["requestCount"]
     return found
 

@@ -50,7 +50,7 @@ def test_two_environments_share_a_file_and_no_window(api: Api):
     pids = [start_child(lambda e=name: work(e)) for name in ("staging", "production")]  # type: ignore[misc]
     assert [wait_for_child(pid) for pid in pids] == [0, 0]
     wait_until_delivered(12)
-    found = {(window["environment"], metric["endpoint"]) for window in windows() for metric in window["metrics"]}  # type: ignore[attr-defined]
+    found = {(window["environment"], metric["endpoint"]) for window in windows() for metric in window["metrics"]}
     assert found == {("staging", "/staging"), ("production", "/production")}
 
 
