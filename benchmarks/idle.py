@@ -27,6 +27,8 @@ SLEEPER = "import select, sys\nwhile not select.select([sys.stdin], [], [], 0.2)
 class Use(NamedTuple):
     cpu_percent: float
     rss_mb: float
+    shared_mb: float
+    """Of that, the mapped rings, which the workers have as well."""
 
 
 def measure(effort: Effort) -> Iterator[Row]:
@@ -37,9 +39,9 @@ def measure(effort: Effort) -> Iterator[Row]:
         uses = _watch(pids, effort.seconds(WATCH_S))
     against, baseline = "a Python that wakes as often", uses.pop(0)
     for rings, use in uses.items():
-        of = f"{rings} ring{'s' if rings > 1 else ''}"
+        of, note = f"{rings} ring{'s' if rings > 1 else ''}", f"{use.shared_mb:.1f} MB of it are the rings"
         yield Row(f"CPU, {of}", use.cpu_percent, "%", against, baseline.cpu_percent)
-        yield Row(f"memory, {of}", use.rss_mb, "MB", against, baseline.rss_mb)
+        yield Row(f"memory, {of}", use.rss_mb, "MB", against, baseline.rss_mb, note=note)
 
 
 @contextlib.contextmanager
@@ -68,9 +70,11 @@ def _watch(pids: dict[int, int], seconds: float) -> dict[int, Use]:
     started_ns = time.monotonic_ns()
     time.sleep(seconds)
     watched_ns = time.monotonic_ns() - started_ns
-    return {
-        name: Use((_cpu_ns(pid) - before[name]) / watched_ns * 100, _resident_mb(pid)) for name, pid in pids.items()
-    }
+    return {name: _use(pid, (_cpu_ns(pid) - before[name]) / watched_ns) for name, pid in pids.items()}
+
+
+def _use(pid: int, cpu_share: float) -> Use:
+    return Use(cpu_share * 100, _memory_mb(pid, "VmRSS"), _memory_mb(pid, "RssShmem"))
 
 
 def _cpu_ns(pid: int) -> int:
@@ -78,8 +82,8 @@ def _cpu_ns(pid: int) -> int:
     return time.clock_gettime_ns(~pid << 3 | 2)  # what clock_getcpuclockid(3) gives
 
 
-def _resident_mb(pid: int) -> float:
+def _memory_mb(pid: int, field: str) -> float:
     for line in Path(f"/proc/{pid}/status").read_text(encoding="ascii").splitlines():
-        if line.startswith("VmRSS:"):
+        if line.startswith(f"{field}:"):
             return int(line.split()[1]) * 1024 / 1e6
     return 0.0

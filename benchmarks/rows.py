@@ -49,7 +49,10 @@ def compare_tails(what: str, samples: Sequence[float], unit: str, against: str, 
 def draw(rows: Sequence[Row]) -> list[str]:
     """The lines of a table."""
     cells = [TITLES, *(_cells(row) for row in rows)]
-    widths = [max(len(line[at]) for line in cells) for at in range(len(TITLES))]
+    # A column in which there is only a title is left out.
+    widths = [
+        max(len(line[at]) for line in cells) if any(line[at] for line in cells[1:]) else 0 for at in range(len(TITLES))
+    ]
     return [_line(line, widths) for line in cells]
 
 

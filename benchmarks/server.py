@@ -37,7 +37,6 @@ def running_server() -> Iterator[str]:
 
 
 class _Answering(asyncio.Protocol):
-
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
         self._transport = transport
@@ -68,7 +67,7 @@ def _content_length(head: bytes) -> int:
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
     server = await loop.create_server(_Answering, HOST, 0)
-    print(server.sockets[0].getsockname()[1], flush=True)  # noqa: T201 - the parent reads it
+    print(server.sockets[0].getsockname()[1], flush=True)
     await loop.run_in_executor(None, sys.stdin.read)
     server.close()
 

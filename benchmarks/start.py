@@ -32,7 +32,9 @@ def measure(effort: Effort) -> Iterator[Row]:
     milliseconds = [sample / 1000 for sample in heartbeat]
     yield compare("first event to first heartbeat", milliseconds, "ms", "python -c pass", [us / 1000 for us in python])
     yield compare("the first event, for its caller", first, "us", "a later one", later)
-    yield compare("starting a collector, for the worker", [sample[0] for sample in found["spawn"]], "us", "/bin/true", true)
+    yield compare(
+        "starting a collector, for the worker", [sample[0] for sample in found["spawn"]], "us", "/bin/true", true
+    )
 
 
 def _first_event() -> list[float]:

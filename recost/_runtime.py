@@ -161,6 +161,7 @@ class Runtime:
         with self._opening:
             if self._writer is not None or self.disposed:
                 return
+            self._euid = os.geteuid()  # a server may have dropped its privileges since init()
             ring = self._create_ring()
             if ring is None:
                 return

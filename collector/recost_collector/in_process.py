@@ -73,8 +73,9 @@ class InProcess:
             leadership.give_back()
         except Exception:
             # A bug of ours must not take the application along: let go, and start anew from the spool.
-            logger.exception("the collector ends on a fault and starts anew")
+            logger.exception("the collector ends on a fault and starts anew in a second")
             leadership.give_back()
+            self._stopping.wait(FOLLOW_S)  # the fault may come back at once
         finally:
             self._leadership = None
 

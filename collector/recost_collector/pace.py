@@ -42,7 +42,7 @@ class Pace:
 
     def failed(self, now: float, max_retries: int, at_least_s: float) -> bool:
         """An attempt failed: pause. True when the retries are used up, so that the frames go back to wait."""
-        if self.is_due(now):
+        if self.is_due(now) or not self._failures:
             self._failures += 1
             pause_s = self._pause_s(max_retries)
             self.wait(now, max(pause_s * random.uniform(1.0, 1.0 + JITTER), at_least_s))

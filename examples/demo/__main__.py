@@ -216,8 +216,7 @@ class Demo:
         endpoints: Counter[Endpoint] = Counter()
         for (provider, path), number in requests.items():
             found = registry.match(self._stand_in.url(provider) + path)
-            if found is not None:
-                endpoints[found.provider, found.endpoint_category] += number
+            endpoints[(found.provider, found.endpoint_category) if found else ("unknown", path)] += number
         return endpoints
 
     def _print_accounts(self, accounts: Accounts) -> None:
@@ -228,7 +227,7 @@ class Demo:
         print(f"calls in flight in the killed worker  {accounts.in_flight:>7,}  (each may be missing)")
         print(f"calls missing                         {accounts.missing:>7,}")
         print(f"\nfile  {self._place.file}")
-        print("      (kept until the next run; all else that the demo made is gone)")
+        print("      (kept until the next run; everything else is removed now)")
 
 
 if __name__ == "__main__":

@@ -18,7 +18,8 @@ class Interruption:
         self._heard = False
         self._allowed = False
         for number in SIGNALS:
-            signal.signal(number, self._hear)
+            if signal.getsignal(number) is not signal.SIG_IGN:  # under nohup SIGHUP is
+                signal.signal(number, self._hear)
 
     @contextlib.contextmanager
     def allowed(self) -> Iterator[None]:

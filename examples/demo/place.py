@@ -8,6 +8,7 @@ from __future__ import annotations
 import contextlib
 import fcntl
 import os
+import re
 import shutil
 import signal
 import sys
@@ -26,6 +27,7 @@ POLL_S = 0.05
 IDLE_EXIT_S = 1
 """How long the collector stays after the last worker; 10 s is the default."""
 LOG_LINES = 15
+FOREIGN = re.compile(r"RECOST_.*|GUNICORN_CMD_ARGS|.*_proxy", re.IGNORECASE)
 TERM_S = 8.0
 """How long a collector may take to end when it is asked to."""
 
@@ -40,8 +42,9 @@ class Place:
     def __init__(self, kept: Path) -> None:
         self.kept = kept
         self.file = kept / f"{PROJECT}.jsonl"
-        self._lock_fd = -1
-        self._runtime = self._work = Path()
+        self._lock_fd: int  # these exist from __enter__ on
+        self._runtime: Path
+        self._work: Path
 
     @property
     def runtime(self) -> str:
@@ -80,12 +83,8 @@ class Place:
         os.close(self._lock_fd)
 
     def environment(self) -> dict[str, str]:
-        """For everything that the demo starts. No setting of the user's recost and no proxy comes through."""
-        kept = {
-            name: value
-            for name, value in os.environ.items()
-            if not name.startswith("RECOST_") and not name.lower().endswith("_proxy")
-        }
+        """For everything that the demo starts. No setting of the user's that would change what happens is in it."""
+        kept = {name: value for name, value in os.environ.items() if not FOREIGN.fullmatch(name)}
         paths = [str(ROOT), str(ROOT / "collector"), os.environ.get("PYTHONPATH", "")]
         return {
             **kept,

@@ -11,10 +11,7 @@ import sys
 from collections.abc import Collection, Sequence
 from importlib.machinery import ModuleSpec
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, Callable, Optional, cast
-
-if TYPE_CHECKING:
-    from importlib.abc import Loader  # at run time it brings tempfile, zipfile and more along
+from typing import Any, Callable, Optional
 
 
 class Watch:
@@ -42,7 +39,9 @@ class Watch:
             return None
         spec = self._ask_the_others(name, path, target)
         if spec is not None and spec.loader is not None:
-            spec.loader = cast("Loader", _TellingLoader(spec.loader, self._imported, name))
+            # Any: to say Loader takes importlib.abc, which brings tempfile, zipfile and more along.
+            stand_in: Any = _TellingLoader(spec.loader, self._imported, name)
+            spec.loader = stand_in
         return spec
 
     def _ask_the_others(

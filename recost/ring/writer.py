@@ -15,11 +15,11 @@ from recost.ring.layout import (
     DROPPED_FULL,
     HEAD,
     LENGTH_AND_SEQUENCE,
+    PREFIX_BYTES,
     RECORDS,
     SEED_MASK,
     TAIL,
     max_record_bytes,
-    record_bytes,
 )
 from recost.ring.sentinel import Sentinel
 
@@ -116,7 +116,7 @@ class Writer:
         return self._words[TAIL]
 
     def _is_reentered(self) -> bool:
-        """Whether two calls of ours are under way on this thread, one inside the other. Only the stack knows for sure."""
+        """Whether two calls of ours are under way on this thread, one inside the other. Only the stack knows."""
         frame: Optional[FrameType] = sys._getframe()  # noqa: SLF001 - what inspect.currentframe is
         depth = 0
         while frame is not None:
@@ -145,8 +145,10 @@ class Writer:
             self._deferred.popleft()
 
     def _store(self, payload: bytes, deferred: Optional[list[bytes]]) -> bool:
+        # Short and without calls into other files: after a pause every line of memory touched costs more than
+        # what is computed.
         tail, sequence, _ = self._next
-        size = record_bytes(len(payload))
+        size = (PREFIX_BYTES + len(payload) + 7) & ~7  # record_bytes()
         words = self._words
         if size > self._max_record:
             words[DROPPED_BIG] += 1
@@ -155,22 +157,27 @@ class Writer:
         if not 0 <= tail - words[HEAD] <= self._capacity - size:
             words[DROPPED_FULL] += 1
             return False
-        body = LENGTH_AND_SEQUENCE.pack(len(payload), sequence) + payload
-        self._fill(tail, CRC.pack(zlib.crc32(body, (self._seed + tail) & SEED_MASK)) + body)
+        body = _pack_body_prefix(len(payload), sequence) + payload
+        record = _pack_crc(_crc32(body, (self._seed + tail) & SEED_MASK)) + body
+        start = tail & (self._capacity - 1)
+        end = start + len(record)
+        if end <= self._capacity:
+            self._data[start:end] = record
+        else:
+            self._wrap(start, record)
         self._next = (tail + size, sequence + 1, deferred)
         words[TAIL] = tail + size  # publish; only the count may follow
         words[RECORDS] = sequence + 1
         return True
 
-    def _fill(self, position: int, record: bytes) -> None:
-        start = position & (self._capacity - 1)
-        end = start + len(record)
-        if end <= self._capacity:
-            self._data[start:end] = record
-            return
+    def _wrap(self, start: int, record: bytes) -> None:
+        """Store a record that goes on at the beginning of the data area."""
         room = self._capacity - start
         self._data[start : self._capacity] = record[:room]
-        self._data[0 : end - self._capacity] = record[room:]
+        self._data[0 : len(record) - room] = record[room:]
 
 
+_crc32 = zlib.crc32
+_pack_crc = CRC.pack
+_pack_body_prefix = LENGTH_AND_SEQUENCE.pack
 _OUTERMOST = frozenset({Writer.offer.__code__, Writer.settle.__code__})

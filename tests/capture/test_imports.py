@@ -40,7 +40,7 @@ def run(origin, script):
     """Run ``script`` in an interpreter that has imported no client; it ends with 0, and without a fault of ours."""
     lines = START + textwrap.dedent(script) + "\nassert fault_count() == 0, fault_count()\n"
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "ORIGIN": origin.url}
-    subprocess.run([sys.executable, "-W", "ignore", "-c", lines], check=True, env=environ, timeout=60)
+    subprocess.run([sys.executable, "-W", "ignore", "-c", lines], check=True, env=environ, timeout=60, cwd=os.sep)
 
 
 each = pytest.mark.parametrize(

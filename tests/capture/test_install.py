@@ -100,8 +100,9 @@ def test_calls_of_the_callback_do_not_call_it(origin):
 
     def report(event):
         seen.append(event)
-        requests.post(f"{origin.url}/ok/report", timeout=20)
-        httpx.post(f"{origin.url}/ok/report")
+        if len(seen) < 5:  # it would go on without end
+            requests.post(f"{origin.url}/ok/report", timeout=20)
+            httpx.post(f"{origin.url}/ok/report")
 
     install(report)
     httpx.get(f"{origin.url}/ok")

@@ -11,7 +11,8 @@ import pytest
 from examples.standins import CloudStandIn
 from tests.cloud.application import KEY
 from tests.conftest import Place
-from tests.processes.support import Api, leader, wait_until_idle
+from tests.harness import wait_until
+from tests.processes.support import Api, collectors, leader
 
 
 @pytest.fixture
@@ -34,4 +35,4 @@ def _end_collectors(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     found = leader()
     if found is not None and found.kind == "spawned":
         os.kill(found.pid, signal.SIGTERM)
-    wait_until_idle()
+    wait_until(lambda: not collectors(), 20, "the collector to leave")

@@ -54,10 +54,11 @@ def test_without_on_error_each_kind_of_trouble_is_one_line_per_episode(
 
 def test_every_program_with_a_refused_key_says_so_once(cloud: CloudStandIn, api: Api, script: Path) -> None:
     """Also one that meets a suspension that others have caused."""
-    for _ in range(7):
-        (line,) = run_program(script, cloud.url, api.url, "rc-bad-key", "0").splitlines()
+    for number in range(1, 8):
+        line, *more = run_program(script, cloud.url, api.url, "rc-bad-key", "0").splitlines()
         assert "api_key" in line
         assert "wait on disk" in line
+        assert ["suspended" in also for also in more] == ([True] if number == 5 else [])
     assert statuses(cloud)[:5] == [401] * 5
     assert len(statuses(cloud)) <= 6, "five, and one probe that the sixth program permits"
 
@@ -117,7 +118,7 @@ def test_another_project_hears_nothing(cloud: CloudStandIn, api: Api) -> None:
 
 
 def test_of_a_burst_the_last_eight_are_told_and_the_rest_is_counted(cloud: CloudStandIn, api: Api) -> None:
-    windows = 60
+    windows = 120
     cloud.script = lambda _: 422
     with application(cloud, api, max_buckets=1) as app:
         for number in range(windows):  # one bucket is all a window may have, so each call is one
@@ -146,17 +147,13 @@ def test_windows_that_are_dropped_for_room_are_told_to_who_fills_the_spool(cloud
     cloud.script = lambda _: 503
     filling = {"spool_max_bytes": 1 << 20, "max_buckets": 20_000, "normalize_paths": False}
     with worker(cloud, api, **filling) as old:
-        for number in range(10):
-            old.call(f"/v1/{number:02}" + "x" * 900)
         assert old.window() == "error"
     with application(cloud, api, **filling) as app:
-        number = 10
-        while not any("spool is full" in str(error) for error in app.errors):
-            app.call(100, f"/v1/{number}" + "x" * 900)
-            number += 1
-            assert number < 3000
-            if number % 300 == 0:
+        for number in range(1000, 2300):
+            app.call(path=f"/v1/{number}" + "x" * 900)
+            if number % 100 == 0:
                 assert app.flush()
+        wait_until(lambda: any("spool is full" in str(error) for error in app.errors), what="the report")
 
 
 def test_a_file_that_cannot_be_written_is_told_once_per_episode_as_what_it_is(

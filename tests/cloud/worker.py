@@ -30,6 +30,9 @@ def window(path):
     status = handle.last_flush_status
     return [settled, status and status.status]
 
+def flush(timeout_s):
+    return handle.flush_blocking(timeout_s)
+
 def heard():
     return errors
 
@@ -42,8 +45,8 @@ for line in sys.stdin:
 class Worker:
     """Ends in good order when its input does. Its standard error is kept."""
 
-    def __init__(self, base_url: str, api: Api, **settings: Any) -> None:
-        given = {"api_key": KEY, "project_id": PROJECT, "base_url": base_url, "max_retries": 0, **settings}
+    def __init__(self, api: Api, **settings: Any) -> None:
+        given = {"api_key": KEY, "project_id": PROJECT, "max_retries": 0, **settings}
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", PROGRAM, api.url, json.dumps(given)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "collector")])},
@@ -67,7 +70,7 @@ class Worker:
         found: list[list[str]] = self.ask("heard")
         return found
 
-    def ask(self, *words: str) -> Any:
+    def ask(self, *words: object) -> Any:
         assert self.process.stdin is not None
         assert self.process.stdout is not None
         self.process.stdin.write(json.dumps(words) + "\n")
@@ -84,7 +87,7 @@ class Worker:
 @contextlib.contextmanager
 def worker(cloud: CloudStandIn, api: Api, **settings: Any) -> Iterator[Worker]:
     """A worker that ends in good order with the block, unless the test has ended it."""
-    running = Worker(cloud.url, api, **settings)
+    running = Worker(api, **{"base_url": cloud.url, **settings})
     try:
         yield running
         if running.process.returncode is None:

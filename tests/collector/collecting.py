@@ -14,11 +14,10 @@ from recost import session
 from recost.event import CallEvent, encode
 from recost.paths import make_private_dir
 from recost.ring.files import RingFile, create_ring
-from recost.ring.layout import FLUSH_REQUESTED, FLUSHED_THROUGH
-from recost.session import Destination, Registration, Session
-from recost.ring.layout import seed_of
+from recost.ring.layout import FLUSH_REQUESTED, FLUSHED_THROUGH, seed_of
 from recost.ring.sentinel import new_sentinel
 from recost.ring.writer import Writer
+from recost.session import Destination, Registration, Session
 from recost_collector.leading import Leadership, lead
 
 
@@ -33,9 +32,7 @@ def file_session(project: str = "shop", **settings: Any) -> Session:
     """A session that delivers to a file of this test."""
     folder = Path(os.environ["RECOST_LOCAL_DIR"])
     found = folder.stat()
-    destination = Destination(
-        f"file://{folder}/{project}.jsonl", project, directory=(found.st_dev, found.st_ino)
-    )
+    destination = Destination(f"file://{folder}/{project}.jsonl", project, directory=(found.st_dev, found.st_ino))
     return Session(destination, **settings)
 
 

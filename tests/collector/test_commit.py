@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from recost.ring.layout import HEAD
-from recost_collector.leading import lead
+from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead, Service
-from recost_collector.spool import Fenced
+from recost_collector.spool import Fenced, Spool
 from tests.collector.collecting import (
     Worker,
     collector,
@@ -27,7 +27,10 @@ from tests.collector.collecting import (
 )
 from tests.harness import run_child
 
-PARTS = ("service.py", "spool.py", "drain.py", "telling.py", "aggregate.py", "open_window.py", "delivery.py", "ndjson.py")
+PARTS = (
+    *("service.py", "spool.py", "drain.py", "telling.py", "aggregate.py", "open_window.py", "delivery.py"),
+    *("lane.py", "ndjson.py", "lines.py"),
+)
 """The files between reading a record and advancing the head, and around the append."""
 
 
@@ -140,14 +143,10 @@ def test_of_two_leaders_the_older_epoch_is_fenced_in_its_transaction() -> None:
     assert first is not None
     worker.calls(4)
     first.turn(time.monotonic())
-    from recost_collector.spool import Spool  # noqa: PLC0415 - the second leader by force
-
     second = Spool(first.state_dir, "boot")
     worker.calls(4)
     with pytest.raises(LostLead) as caught:
-        for _ in range(100):
-            first.turn(time.monotonic() + 1)
-            time.sleep(0.01)
+        _turn_for(first, seconds=5)
     assert isinstance(caught.value.__cause__, Fenced)
     second.close()
     first.give_back()
@@ -156,11 +155,18 @@ def test_of_two_leaders_the_older_epoch_is_fenced_in_its_transaction() -> None:
     assert total() == 8
 
 
+def _turn_for(leadership: Leadership, seconds: float) -> None:
+    until = time.monotonic() + seconds
+    while time.monotonic() < until:
+        leadership.turn(time.monotonic())
+        leadership.wake.wait(0.01)
+
+
 def test_open_windows_survive_the_collector_with_exact_percentiles() -> None:
     session = file_session()
     worker = Worker(session)
     worker.calls(50)
-    assert run_child(lambda: _lead_and_die()) == -signal.SIGKILL
+    assert run_child(_lead_and_die) == -signal.SIGKILL
     worker.calls(50)
     worker.leave()
     assert run_child(lambda: _collect(0)) == 0
@@ -175,10 +181,5 @@ def test_open_windows_survive_the_collector_with_exact_percentiles() -> None:
 def _lead_and_die() -> None:
     leadership = lead(runtime(), "thread", 1.0)
     assert leadership is not None
-    deadline = time.monotonic() + 1.2
-    while time.monotonic() < deadline:
-        leadership.turn(time.monotonic())
-        leadership.wake.wait(0.01)
+    _turn_for(leadership, seconds=1.2)
     os.kill(os.getpid(), signal.SIGKILL)
-
-

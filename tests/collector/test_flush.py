@@ -167,3 +167,12 @@ def attempt_at_random(chance: random.Random, driven: Driven) -> list[int]:
     if status == 200 or frame.parked:
         assert frame.id in driven.settled, "its end settles it"
     return [frame.id] if status == 200 else []
+
+
+def test_a_failure_that_a_flush_meets_while_a_refused_key_waits_is_the_first_of_its_kind() -> None:
+    driven = ready(max_retries=0)
+    driven.window()
+    driven.attempt(401)
+    driven.flush()
+    driven.attempt(503)
+    assert driven.statuses() == [401, 503]

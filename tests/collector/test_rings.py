@@ -83,7 +83,7 @@ def test_random_bytes_are_refused_told_and_left_alone(size: int) -> None:
         (11, 77, False),  # anything without its checksum
     ],
 )
-def test_an_absurd_header_is_refused(word: int, value: int, keep_checksum: bool) -> None:  # noqa: FBT001 - a table
+def test_an_absurd_header_is_refused(word: int, value: int, keep_checksum: bool) -> None:
     worker = Worker(file_session())
     worker.calls(3)
     path = Path(worker.ring.path)

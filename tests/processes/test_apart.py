@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import recost
-from recost.paths import runtime_dir, runtime_dirs
+from recost.paths import boot_id, runtime_dir, runtime_dirs
 from tests.harness import run_child, start_child, wait_for_child
 from tests.processes.support import (
     Api,
@@ -18,6 +18,7 @@ from tests.processes.support import (
     call,
     counts,
     log_lines,
+    rings,
     wait_for_leader,
     wait_until_delivered,
     wait_until_idle,
@@ -111,3 +112,20 @@ def test_two_users_stay_apart_even_where_one_runtime_directory_is_meant_for_both
     assert counts("ours") == {"/ours": 9}
     assert not windows("theirs")
     assert {path.owner() for path in [Path(runtime_dir()), *Path(runtime_dir()).iterdir()]} == {Path.home().owner()}
+
+
+@as_root
+def test_a_server_that_dropped_its_privileges_before_its_first_call_has_one_ring(api: Api, reachable: Path):
+    """Made by who it is now, and where that one may write."""
+
+    def server():
+        recost.init(collector="external", shutdown_flush_timeout_ms=0)
+        boot_id()  # reads text, for which Python loads a module that may lie where only root can read it
+        os.environ["RECOST_RUNTIME_DIR"] = str(reachable / "run")
+        os.setuid(NOBODY)
+        call(api.url, 2)  # the first finds out who it is, the second needs a ring
+        assert [ring.stat().st_uid for ring in rings()] == [NOBODY]
+
+    call(api.url)
+    reachable.chmod(0o777)
+    assert run_child(server) == 0

@@ -57,7 +57,7 @@ def reader_of(ring: RingFile, cursor: Optional[Cursor] = None) -> Reader:
 
 def payloads(reader: Reader, max_bytes: int = 1 << 20) -> list[bytes]:
     """Everything that is readable now."""
-    found = []
+    found: list[bytes] = []
     while True:
         records = reader.drain(max_bytes)
         if not records:
