@@ -9,7 +9,7 @@ import recost
 from benchmarks.clients import CLIENTS, Calls
 from benchmarks.measure import Effort, interleaved, median
 from benchmarks.place import place, wait_for_heartbeat
-from benchmarks.rows import Row, compare, figure
+from benchmarks.rows import Row, figure
 from benchmarks.server import running_server
 from benchmarks.switchboard import VARIANTS, Switchboard
 from benchmarks.traffic import an_event
@@ -48,13 +48,16 @@ def _row(name: str, calls: Calls, switchboard: Switchboard, effort: Effort) -> R
     variants = {variant: functools.partial(_run, variant, calls, switchboard) for variant in VARIANTS}
     interleaved(variants, 2)  # connections, caches
     found = interleaved(variants, effort.times(REPETITIONS, least=3), effort.seconds(LIMIT_S))
-    row = compare(name, found["recost"], "us", "with a wrapper that reads the clock twice", found["clock"])
-    return row._replace(note=f"adds {_added(found, 'recost')} us, the clock {_added(found, 'clock')}")
+    clock_us = median(found["clock"])
+    captured_us = clock_us + _added_us(found["recost"], found["clock"])
+    added_us, clock_added_us = (_added_us(found[variant], found["bare"]) for variant in ("recost", "clock"))
+    note = f"adds {figure(added_us)} us to a bare call, the clock {figure(clock_added_us)}"
+    return Row(name, captured_us, "us", "with a wrapper that reads the clock twice", clock_us, note=note)
 
 
-def _added(found: dict[str, list[float]], variant: str) -> str:
-    """To a bare call. Of neighbours in time: the machine may have become slower meanwhile, for all of them."""
-    return figure(median([sample - bare for sample, bare in zip(found[variant], found["bare"])]))
+def _added_us(samples: list[float], baseline: list[float]) -> float:
+    """The median difference of neighbours in time: the machine may have been slower for a while, for both of them."""
+    return median([sample - other for sample, other in zip(samples, baseline)])
 
 
 def _run(variant: str, calls: Calls, switchboard: Switchboard) -> float:

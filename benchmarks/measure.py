@@ -8,6 +8,7 @@ somebody waits.
 from __future__ import annotations
 
 import math
+import random
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import repeat
@@ -33,16 +34,17 @@ class Effort(NamedTuple):
 def interleaved(
     variants: Mapping[str, Callable[[], Sample]], repetitions: int, limit_s: float = math.inf
 ) -> dict[str, list[Sample]]:
-    """What each variant returned, in order of repetitions. Each repetition runs all, beginning with another one.
+    """What each variant returned, in order of repetitions. Each repetition runs all, in an order of its own: what a
+    variant leaves in the caches must not always meet the same next one.
 
     Where the machine is too busy for so many, none is begun after ``limit_s``.
     """
     names = list(variants)
+    order = random.Random(0)
     found: dict[str, list[Sample]] = {name: [] for name in names}
     give_up_at = time.monotonic() + limit_s
-    for repetition in range(repetitions):
-        first = repetition % len(names)
-        for name in names[first:] + names[:first]:
+    for _ in range(repetitions):
+        for name in order.sample(names, len(names)):
             found[name].append(variants[name]())
         if time.monotonic() > give_up_at:
             break

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 
@@ -20,8 +20,9 @@ from recost._runtime import Runtime
 from recost.ring.layout import DROPPED_FULL, RECORDS
 
 TITLE = "Workers and one collector: events that the rings took; what is full drops, and counts what it dropped"
-WORKERS = (1, 2, 4, 8, 32)
-CALL_S = 2.0
+FLAT_OUT = (1, 2, 4, 8, 32)
+STEADY = (1, 8, 32)
+CALL_S = 1.5
 BURST = 100
 STEADY_PER_S = 1000
 STEADY_EVERY_S = 0.01
@@ -41,13 +42,17 @@ class Run(NamedTuple):
 
 
 def measure(effort: Effort) -> Iterator[Row]:
-    for pace, what in ((0, "flat out"), (STEADY_PER_S, f"{STEADY_PER_S} a second each")):
-        first = None
-        for workers in WORKERS[: effort.times(25)]:  # a smoke test makes do with the first
-            run = _run(workers, pace, effort.seconds(CALL_S))
-            per_s = run.tally.taken / run.tally.seconds
-            first = first or per_s
-            yield Row(f"{_of(workers)}, {what}", per_s, "/s", _of(1), first, note=_fate(run))
+    yield from _grow("flat out", FLAT_OUT, 0, effort)
+    yield from _grow(f"{STEADY_PER_S} a second each", STEADY, STEADY_PER_S, effort)
+
+
+def _grow(how: str, sizes: Sequence[int], pace: int, effort: Effort) -> Iterator[Row]:
+    first = None
+    for workers in sizes[: effort.times(25)]:  # a smoke test makes do with the first
+        run = _run(workers, pace, effort.seconds(CALL_S))
+        per_s = run.tally.taken / run.tally.seconds
+        first = first or per_s
+        yield Row(f"{_of(workers)}, {how}", per_s, "/s", _of(1), first, note=_fate(run))
 
 
 def _of(workers: int) -> str:

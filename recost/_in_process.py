@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 
+def load() -> None:
+    """Import all that ``start`` needs, on the thread of ``init()``.
+
+    A thread of ours that imports while the program forks leaves a child in which the same import never ends.
+    """
+    from recost_collector import in_process  # noqa: PLC0415 - only this mode pays for these imports
+
+    in_process.load()
+
+
 def start(directory: str) -> bool:
     """Run a collector for ``directory`` on a thread of this process. False: the interpreter starts none any more."""
     if not directory:
         return False
-    from recost_collector import in_process  # noqa: PLC0415 - only this mode pays for these imports
+    from recost_collector import in_process  # noqa: PLC0415 - the same
 
     return in_process.start(directory)
 

@@ -232,7 +232,7 @@ class Runtime:
         if link is None or ring is None or not self.ours[0]:
             return
         if self.settings.collector == "thread":
-            _in_process.start(self.directory)  # here, for its imports take longer than a request should wait
+            _in_process.start(self.directory)  # here, for it takes longer than a request should wait
         self._gauges.look(ring.words)
         link.look()
         self._troubles.tell()

@@ -8,7 +8,7 @@ import os
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Optional
 
-from recost import _runtime
+from recost import _in_process, _runtime
 from recost._capture import add_sink, remove_sink
 from recost._native import new_rlock
 from recost._runtime import Runtime
@@ -95,6 +95,8 @@ def init(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) ->
         if not resolved.enabled:
             _replace(old, None)
             return RecostHandle(None)
+        if resolved.collector == "thread":
+            _in_process.load()
         runtime = Runtime(resolved)
         _replace(old, runtime)
         add_sink(_runtime.record)

@@ -95,7 +95,10 @@ def has_leader(directory: str) -> bool:
     """
     fd = open_lock(directory, LEADER_LOCK)
     try:
-        return not try_lock(fd)
+        free = try_lock(fd)
+        if free:
+            unlock(fd)  # closing is not enough: a fork in another thread may have made a copy just now
+        return not free
     finally:
         os.close(fd)
 

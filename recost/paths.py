@@ -177,8 +177,9 @@ def boot_id() -> bytes:
     if sys.platform == "darwin":
         return _boot_id_of_macos()
     try:
-        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as file:
-            return _from_uuid(file.read())
+        # Not as ASCII text: the codec is a module, and one that is being imported at a fork hangs the child's import.
+        with open("/proc/sys/kernel/random/boot_id", "rb") as file:
+            return _from_uuid(file.read().decode("utf-8", "replace"))
     except OSError:
         return NO_BOOT_ID
 

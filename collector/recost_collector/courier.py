@@ -9,6 +9,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
+import traceback
 from collections.abc import Callable
 from typing import NamedTuple, Optional, Union
 
@@ -164,5 +165,8 @@ class Couriers:
 
 def _set_aside(frame: Frame, exc: Exception) -> Reject:
     """At the edge of one window a fault sets that one aside; it never ends the thread."""
-    logger.error("an exporter failed in a way it should not; the frame is parked: frame=%s", frame.key, exc_info=exc)
+    trace = "".join(traceback.format_exception(type(exc), exc, exc.__traceback__))
+    if frame.api_key:  # whatever library it came from, its text may quote a header
+        trace = trace.replace(frame.api_key, "…")
+    logger.error("an exporter failed in a way it should not; the frame is parked: frame=%s\n%s", frame.key, trace)
     return Reject(Notice("parked", f"a fault in recost, the window is set aside: {type(exc).__name__}"))

@@ -10,7 +10,7 @@ from typing import Optional
 
 from filelock import FileLock, Timeout
 
-from recost.leader import LEADER_LOCK, open_lock, try_lock
+from recost.leader import LEADER_LOCK, open_lock, try_lock, unlock
 
 PROBE_PATIENCE_S = 0.5
 """A worker that looks for a leader holds the lock for an instant; we try again rather than give up."""
@@ -48,11 +48,6 @@ class Election:
         with contextlib.suppress(OSError):
             self._lock.release(force=True)
 
-    def abandon_in_child(self) -> None:
-        """In a forked child: close our copy of the descriptor, so that the lock ends with the parent."""
-        close_copies(self._inode)
-        self._inode = None
-
     def _try(self) -> bool:
         try:
             self._lock.acquire(timeout=0)
@@ -68,6 +63,7 @@ class Election:
         fd = open_lock(self._directory, LEADER_LOCK)
         try:
             if try_lock(fd):
+                unlock(fd)  # closing is not enough: a fork in another thread may have made a copy just now
                 return False
             found = os.fstat(fd)
             self._inode = (found.st_dev, found.st_ino)
@@ -78,17 +74,28 @@ class Election:
 
 def new_file_lock(path: str) -> FileLock:
     """A hard lock: the soft one, which some versions fall back to, survives a SIGKILL."""
+    _paths.add(path)
     if "fallback_to_soft" in inspect.signature(FileLock.__init__).parameters:
         return FileLock(path, mode=0o600, thread_local=False, fallback_to_soft=False)
     return FileLock(path, mode=0o600, thread_local=False)
 
 
-def close_copies(inode: Optional[tuple[int, int]]) -> None:
-    """Close every descriptor of this process that is open on ``inode``."""
-    if inode is None:
-        return
+def abandon_locks_in_child() -> None:
+    """In a forked child: close its copies of the parent's locks, so that they tell of the parent alone.
+
+    Found by their files and not through the objects that own them: the fork may come while one is being taken.
+    """
+    inodes = set()
+    for path in _paths:
+        with contextlib.suppress(OSError):
+            found = os.stat(path)
+            inodes.add((found.st_dev, found.st_ino))
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else map(str, range(256)):
         with contextlib.suppress(OSError):
             found = os.fstat(int(name))
-            if (found.st_dev, found.st_ino) == inode:
+            if (found.st_dev, found.st_ino) in inodes:
                 os.close(int(name))
+
+
+_paths: set[str] = set()
+"""The lock files of this process: those it holds, and those it has tried to take."""

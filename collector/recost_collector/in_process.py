@@ -8,11 +8,14 @@ from __future__ import annotations
 
 import logging
 import os
+import sqlite3
 import threading
 import time
 from typing import Optional
 
 from recost.capture import suppressed
+from recost_collector.election import abandon_locks_in_child
+from recost_collector.exporters import load_exporters
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
 
@@ -41,11 +44,6 @@ class InProcess:
         if leadership is not None:
             leadership.wake.call()
         self._thread.join(timeout_s)
-
-    def abandon_in_child(self) -> None:
-        """In a forked child: close the copy of the lock, so that it tells of the parent alone."""
-        if self._leadership is not None:
-            self._leadership.abandon_in_child()
 
     def _run(self) -> None:
         with suppressed():
@@ -84,6 +82,12 @@ _running: Optional[InProcess] = None
 _starting = threading.Lock()
 
 
+def load() -> None:
+    """Do now what takes locks that a forked child would wait for if the fork came meanwhile."""
+    load_exporters()
+    sqlite3.connect(":memory:").close()  # SQLite sets itself up
+
+
 def start(directory: str) -> bool:
     """Run a collector for ``directory`` in this process, if none does. False: no thread can be started any more."""
     global _running  # noqa: PLW0603 - one collector per process
@@ -119,10 +123,9 @@ def stop(timeout_s: float) -> None:
 def _after_fork_in_child() -> None:
     """Nothing here may start, log, lock, join or wait."""
     global _running, _starting  # noqa: PLW0603 - the child has none and starts none until its first call
-    running, _running = _running, None
+    _running = None
     _starting = threading.Lock()
-    if running is not None:
-        running.abandon_in_child()
+    abandon_locks_in_child()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -83,11 +83,6 @@ class Leadership:
         self._place.release()
         self.election.resign()
 
-    def abandon_in_child(self) -> None:
-        """In a forked child: close the copies of both locks, so that they tell of the parent alone."""
-        self.election.abandon_in_child()
-        self._place.abandon_in_child()
-
     def _publish(self, directory: str, kind: LeaderKind) -> None:
         pid = os.getpid()
         trouble = self._place.degraded

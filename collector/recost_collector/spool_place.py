@@ -18,7 +18,7 @@ from typing import NamedTuple, Optional
 from filelock import FileLock, Timeout
 
 from recost.paths import boot_id, lesser_state_dir, open_private_dir, state_dir
-from recost_collector.election import close_copies, new_file_lock
+from recost_collector.election import new_file_lock
 from recost_collector.spool import SPOOL_FILE, Spool, SpoolTrouble
 
 ID_FILE = "spool-id"
@@ -38,11 +38,6 @@ class Place(NamedTuple):
 
     def release(self) -> None:
         self.lock.release(force=True)
-
-    def abandon_in_child(self) -> None:
-        """In a forked child: close our copy of the lock's descriptor."""
-        found = os.stat(os.path.join(self.directory, LOCK_FILE))
-        close_copies((found.st_dev, found.st_ino))
 
 
 def open_spool(runtime: str, patience_s: float = 5.0) -> tuple[Place, Spool]:

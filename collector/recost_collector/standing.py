@@ -89,9 +89,9 @@ class Standing:
 
     def concluded(self) -> None:
         """The frame under way has an outcome."""
+        self._limit = None
         if not self.was_replaced:
             self._may_probe = False
-            self._limit = None
 
     def refused(self, answer: Notice, limit: int) -> tuple[Notice, ...]:
         """401: count it; at ``limit`` in a row the key is suspended. Returns what workers hear."""
@@ -112,8 +112,7 @@ class Standing:
     def wait(self, after_s: float, wall_ms: int, limit: Optional[Notice]) -> None:
         """Retry-After; ``limit`` is the 429 if it was one."""
         self._state_of(self._sent_with).wait_until_ms = wall_ms + int(after_s * 1000)
-        if not self.was_replaced:
-            self._limit = limit
+        self._limit = limit
 
     def follow_init(self, wall_ms: int) -> bool:
         """True when there was an ``init()`` and the time has come to do what it permits. A probe is permitted then."""

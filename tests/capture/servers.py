@@ -130,6 +130,10 @@ class Origin(Handler):
     def _drop(self, body: bytes, rest: list[str]) -> None:
         self.close_connection = True
 
+    def _nonsense(self, body: bytes, rest: list[str]) -> None:
+        self.wfile.write(b"this is no HTTP\r\n\r\n")
+        self.close_connection = True
+
     def _hang(self, body: bytes, rest: list[str]) -> None:
         self.server.closing.wait(30)
         self.close_connection = True

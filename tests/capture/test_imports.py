@@ -270,18 +270,12 @@ def test_httpx2_that_poses_as_httpx_counts_once(order, origin):
     )
 
 
-def test_a_client_that_cannot_be_imported_is_no_trouble(origin):
+def test_a_client_whose_import_is_forbidden_is_no_trouble(origin):
     run(
         origin,
         """
         sys.modules["httpx"] = None
         add_sink(seen.append)
-        try:
-            import httpx
-        except ImportError:
-            pass
-        else:
-            raise AssertionError
         """,
     )
 

@@ -6,12 +6,11 @@ import contextlib
 import sqlite3
 import threading
 from collections.abc import Iterator
-from typing import Any, Optional, TypeVar
+from typing import Any, TypeVar
 
 from examples.standins import CloudStandIn
 from examples.standins.cloud import Received
 from recost import RecostHandle, init
-from recost.errors import RecostError
 from recost.leader import read_leader
 from recost.paths import runtime_dir
 from tests.harness import wait_until
@@ -42,7 +41,7 @@ class Application:
             "on_error": self._hear,
             "auto_shutdown_handlers": False,
         }
-        self.handle: RecostHandle = init(**{**given, **settings})  # type: ignore[arg-type] - keywords of many types
+        self.handle: RecostHandle = init(**{**given, **settings})  # type: ignore[arg-type]  # keywords of many types
 
     def call(self, times: int = 1, path: str = "/v1/things") -> None:
         call(self._api.url + path, times)
@@ -117,8 +116,3 @@ def spooled(column: str = "count(*)", where: str = "1") -> Any:
     assert found is not None
     with contextlib.closing(sqlite3.connect(f"file:{found.spool}/spool.sqlite3?mode=ro", uri=True)) as db:
         return db.execute(f"SELECT {column} FROM frames WHERE {where}").fetchone()[0]
-
-
-def only_recost_errors(errors: list[Exception], status: Optional[int] = None) -> bool:
-    """True when each is a plain ``RecostError``, with this status."""
-    return all(type(error) is RecostError and status in {None, error.status} for error in errors)

@@ -44,6 +44,7 @@ def test_a_refused_key_suspends_delivery_until_a_probe_or_another_key(cloud: Clo
             assert soon.window("/v1/fifth") == "error"
             assert len(posts(cloud)) == 6, "at most one a minute"
             soon.wait_for(RecostFatalAuthError)
+            assert same.errors == [error], "who knows of the refused key is not told of the suspension as well"
         with application(cloud, api) as renewed:
             assert renewed.window("/v1/sixth") == "ok"
             assert renewed.errors == []

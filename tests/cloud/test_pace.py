@@ -13,7 +13,7 @@ from tests.cloud.application import KEY, application, pauses, posts, wait_for_po
 from tests.processes.support import Api, run_program
 
 ANSWER_S = 2.0
-MARGIN_S = 0.25
+MARGIN_S = 1.0
 """What a busy machine may add to the slowest requests; far from what it would be if one waited for the service."""
 
 SCRIPT = """
@@ -49,9 +49,9 @@ async def loop_lags(seconds):
 def measure(seconds):
     return {"request": requests(seconds), "event loop": asyncio.run(loop_lags(seconds))}
 
-without = measure(1.5)
+without = measure(1.0)
 recost.init(api_key=key, project_id="shop", base_url=base_url, max_batch_size=5, shutdown_flush_timeout_ms=0)
-print(json.dumps([without, measure(3.5)]))
+print(json.dumps([without, measure(3.0)]))
 """
 
 
@@ -73,11 +73,10 @@ def test_nothing_in_the_application_waits_for_a_service_that_takes_two_seconds(
     for what, samples in with_recost.items():
         before, after = distribution(without[what]), distribution(samples)
         for name, figures in (("without", before), ("with", after)):
-            row = "  ".join(f"{key} {value * 1000:8.2f} ms" for key, value in figures.items())
-            print(f"{what:10} {name:8} {row}  n={len(samples)}")
+            print(f"{what:10} {name:8}", *(f"{key} {value * 1000:7.2f} ms" for key, value in figures.items()))
         assert after["p99"] < before["p99"] + MARGIN_S
         assert after["max"] < ANSWER_S
-    assert len(posts(cloud)) >= 3, "windows closed early meanwhile"
+    assert len(posts(cloud)) >= 2, "windows closed early meanwhile"
     assert all(pause >= ANSWER_S for pause in pauses(cloud)), "and none while an older one was under way"
     cloud.script = None
 

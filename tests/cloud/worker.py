@@ -24,6 +24,10 @@ pool = urllib3.PoolManager(retries=False)
 def call(path):
     return pool.request("GET", api + path).status
 
+def calls(first, last, pad):
+    for number in range(first, last):
+        call(f"/v1/{number}" + "x" * pad)
+
 def window(path):
     call(path)
     settled = handle.flush_blocking(20)

@@ -33,6 +33,7 @@ def test_the_failed_attempt_of_a_flush_leaves_the_schedule_as_it_is() -> None:
         driven.attempt(NETWORK)
     driven.wait_for_attempt(NETWORK)
     assert 30 <= driven.at_s - since_s <= 30 * JITTER + STEP_S
+    assert 60 <= driven.wait_for_attempt(NETWORK) <= 60 * JITTER + STEP_S
 
 
 def test_a_flush_goes_on_through_all_that_waits_while_it_succeeds() -> None:
@@ -82,6 +83,18 @@ def test_a_file_that_cannot_be_written_is_told_at_once_and_tried_for_ever() -> N
         verdict = driven.lane.conclude(full, driven.now, driven.wall_ms)
         assert (verdict.notices, verdict.once) == ((full.notice,), True)
         assert bool(verdict.settled) is (pause_s == 0), "it settles once"
+
+
+def test_an_exporters_own_wish_is_heeded_also_without_a_service_behind_it() -> None:
+    driven = Driven("file:///tmp/shop.jsonl")
+    driven.init("")
+    driven.window()
+    assert driven.send() is not None
+    driven.lane.conclude(Retry(Notice("file", "busy"), 5.0), driven.now, driven.wall_ms)
+    driven.go(4.9)
+    assert driven.is_quiet()
+    driven.go(0.1)
+    assert driven.send() is not None
 
 
 def test_the_workers_of_the_window_and_of_those_put_back_with_it_hear_and_nobody_else() -> None:

@@ -190,6 +190,38 @@ def test_any_other_answer_to_the_probe_ends_the_suspension(status) -> None:
     driven.wait_for_attempt(200)
 
 
+def test_a_probe_does_not_wait_for_the_flush_interval() -> None:
+    driven = ready(max_consecutive_auth_failures=2)
+    driven.window()
+    driven.attempt(401)
+    driven.flush()
+    driven.attempt(401)
+    driven.init()
+    driven.window()
+    assert driven.send() is not None
+
+
+def test_the_probe_that_one_key_may_have_is_not_another_keys() -> None:
+    driven, _ = suspended(max_consecutive_auth_failures=1)
+    driven.init("rc-second")
+    driven.window()
+    driven.attempt(401)
+    driven.init("rc-first")
+    driven.init("rc-second", is_init=False)
+    driven.window()
+    assert driven.is_quiet()
+
+
+def test_the_outcome_of_one_key_does_not_use_up_the_probe_of_another() -> None:
+    driven, frame = suspended(max_consecutive_auth_failures=1)
+    driven.init("rc-second")
+    assert driven.send() is frame
+    driven.init("rc-first")
+    driven.window()
+    driven.answer(503)
+    driven.wait_for_attempt(200)
+
+
 def test_an_init_while_all_is_well_permits_nothing_later() -> None:
     driven, _ = suspended()
     driven.window()

@@ -47,6 +47,7 @@ def test_two_environments_share_a_file_and_no_window(api: Api):
     def work(environment: str):
         recost.init(environment=environment)
         call(f"{api.url}/{environment}", 6)
+        assert recost.flush()
 
     pids = [start_child(lambda e=name: work(e)) for name in ("staging", "production")]  # type: ignore[misc]
     assert [wait_for_child(pid) for pid in pids] == [0, 0]

@@ -15,6 +15,7 @@ from tests.processes.support import (
     delivered,
     program,
     run_program,
+    wait_for_leader,
     wait_until_delivered,
     wait_until_idle,
 )
@@ -42,7 +43,13 @@ def test_a_script_that_fails_delivers_too(api: Api, ending: str):
 
 
 def test_a_script_without_exit_hook_is_delivered_by_the_collector(api: Api):
-    run_program("-c", CALLS + "os._exit(0)", api.url, "{'auto_shutdown_handlers': False}")
+    once_it_leads = """
+from recost.leader import read_leader
+while read_leader(os.environ["RECOST_RUNTIME_DIR"]) is None:
+    pass
+os._exit(0)
+"""
+    run_program("-c", CALLS + once_it_leads, api.url, "{'auto_shutdown_handlers': False}")
     wait_until_delivered(12)
 
 
@@ -70,6 +77,7 @@ def test_sigterm_to_a_program_amid_its_calls_loses_at_most_the_one_under_way(api
     endless = "import itertools, sys, urllib3, recost; recost.init()\nwhile True: urllib3.request('GET', sys.argv[1])"
     with program("-c", endless, api.url) as process:
         wait_until(lambda: api.calls > 50)
+        wait_for_leader()
         process.send_signal(signal.SIGTERM)
         assert process.wait(10) == -signal.SIGTERM
     wait_until_idle()
@@ -107,3 +115,21 @@ def test_dispose_with_nobody_to_deliver_waits_no_longer_than_configured(api: Api
     assert 0.3 <= float(output) < 1.5
     run_program("-c", CALLS, api.url, "{}")
     wait_until_delivered(24)
+
+
+@pytest.mark.parametrize("collector", ["auto", "thread"])
+def test_nothing_is_imported_after_init(api: Api, collector: str):
+    """A module that one of our threads, or a first call, imports while the program forks hangs the child's import."""
+    script = """
+import sys, urllib3, recost
+urllib3.request("GET", sys.argv[1])  # urllib3 imports with its first call
+handle = recost.init(collector=sys.argv[2])
+known = set(sys.modules)
+urllib3.request("GET", sys.argv[1])
+assert handle.flush_blocking()
+handle.dispose()
+print(sorted(set(sys.modules) - known))
+"""
+    assert run_program("-c", script, api.url, collector) == "[]\n"
+    assert delivered() == 1
+    wait_until_idle()

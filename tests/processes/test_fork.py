@@ -6,14 +6,18 @@ import ctypes
 import json
 import os
 import signal
+import sys
 import threading
 from typing import Callable
 
 import pytest
 
 import recost
+from recost import _runtime
+from recost.leader import has_leader
+from tests.conftest import Place
 from tests.harness import run_child, start_child, wait_for_child, wait_until
-from tests.processes.support import Api, Mail, call, delivered, wait_until_delivered
+from tests.processes.support import Api, Mail, call, delivered, wait_for_leader, wait_until_delivered
 
 ENDINGS: dict[str, Callable[[], object]] = {
     "_exit": lambda: os._exit(0),
@@ -35,7 +39,7 @@ def test_a_fork_with_unsent_events_in_the_parent_counts_nothing_twice(api: Api):
 
     assert run_child(parent) == 0
     assert delivered() == 0
-    assert run_child(lambda: (recost.init(), call(api.url))) == 0
+    assert run_child(lambda: (recost.init(), call(api.url), wait_for_leader())) == 0
     wait_until_delivered(11)
 
 
@@ -44,13 +48,15 @@ def test_a_process_that_ends_without_a_word_loses_nothing(api: Api, ending: str)
     def parent():
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
         recost.init()
+        call(api.url, 2)
+        wait_for_leader()  # started by a thread of ours, which a process that ends at once does not let get that far
         for _ in range(3):
             wait_for_child(start_child(lambda: (call(api.url, 7), ENDINGS[ending]())))
-        call(api.url, 2)
+        call(api.url)
         ENDINGS[ending]()
 
     run_child(parent)
-    wait_until_delivered(23)
+    wait_until_delivered(24)
 
 
 def test_each_generation_of_forks_counts_for_itself(api: Api):
@@ -58,6 +64,8 @@ def test_each_generation_of_forks_counts_for_itself(api: Api):
         call(api.url, depth)
         if depth:
             assert run_child(lambda: generation(depth - 1)) == 0
+        else:
+            wait_for_leader()
         call(api.url)
         os._exit(0)
 
@@ -70,7 +78,7 @@ def test_a_child_of_a_parent_that_never_called_counts(api: Api):
 
     def parent():
         recost.init()
-        children = [start_child(lambda: call(api.url, 10)) for _ in range(4)]
+        children = [start_child(lambda: (call(api.url, 10), wait_for_leader())) for _ in range(4)]
         assert [wait_for_child(pid) for pid in children] == [0] * 4
 
     assert run_child(parent) == 0
@@ -81,6 +89,7 @@ def test_a_fork_amid_the_calls_of_other_threads_disturbs_neither_side(api: Api):
     """Any lock of ours may be held by another thread at the instant of the fork; the child must not wait for it."""
 
     def parent():
+        call(api.url)  # for what urllib3 imports with its first call: an import amid a fork hangs the child's
         recost.init()
         threads = [threading.Thread(target=call, args=(api.url, 150)) for _ in range(4)]
         for thread in threads:
@@ -92,6 +101,27 @@ def test_a_fork_amid_the_calls_of_other_threads_disturbs_neither_side(api: Api):
 
     assert run_child(parent) == 0
     wait_until_delivered(4 * 150 + 15 * 3)
+
+
+def test_a_fork_amid_looks_for_the_leader_inherits_no_lock(place: Place):
+    """A look takes the leader lock for an instant. A child that kept a copy would be taken for the leader."""
+    directory = str(place.runtime)
+    with Mail() as over:
+
+        def look():
+            while not over.is_there:
+                has_leader(directory)
+
+        def parent():
+            thread = threading.Thread(target=look)
+            thread.start()
+            children = [start_child(over.wait) for _ in range(100)]
+            assert not has_leader(directory)
+            over.put()
+            thread.join()
+            assert [wait_for_child(pid) for pid in children] == [0] * len(children)
+
+        assert run_child(parent) == 0
 
 
 def test_an_unannounced_fork_is_noticed_told_once_and_loses_nothing(api: Api):
@@ -112,7 +142,8 @@ def test_an_unannounced_fork_is_noticed_told_once_and_loses_nothing(api: Api):
         def parent():
             recost.init(on_error=on_error)
             call(api.url, 4)
-            pid = ctypes.PyDLL(None).fork()  # with the GIL in hand: no other thread of the parent has it in the child
+            wait_for_quiet_watcher()
+            pid = ctypes.PyDLL(None).fork()  # with the GIL in hand
             if pid == 0:
                 child()
                 os._exit(0)
@@ -126,3 +157,17 @@ def test_an_unannounced_fork_is_noticed_told_once_and_loses_nothing(api: Api):
     assert "fork" in error
     assert not on_main_thread
     wait_until_delivered(9)
+
+
+def wait_for_quiet_watcher():
+    """Python itself hangs in the child of such a fork when another thread was waiting for the GIL just then."""
+    runtime = _runtime.current
+    assert runtime is not None
+    link = runtime.link
+    assert link is not None
+    sys.setswitchinterval(60)  # a thread that runs goes on until it waits for something
+    looks = link.looks
+    wait_until(lambda: link.looks > looks, 10, "the next look")
+    with link._looking:
+        pass
+    sys.setswitchinterval(0.005)

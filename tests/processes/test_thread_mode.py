@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import os
 
+import pytest
+
 import recost
+from tests.conftest import Place
 from tests.harness import run_child, start_child, wait_for_child, wait_until
 from tests.processes.support import Api, Mail, call, collectors, delivered, leader, run_program, wait_for_leader
 
@@ -48,8 +51,9 @@ def test_the_threads_collector_counts_for_forked_children_too(api: Api):
     assert delivered() == 18
 
 
-def test_a_child_leads_when_the_parent_is_gone(api: Api):
-    """The lock must end with the parent, although the child was forked while it was held."""
+@pytest.mark.parametrize("moment", ["spool-id", "leader.json"])
+def test_a_child_leads_when_the_parent_is_gone(api: Api, place: Place, moment: str):
+    """The locks end with the parent, although the child was forked while they were held, or just being taken."""
     with Mail() as called, Mail() as go_on, Mail() as report:
 
         def child():
@@ -64,7 +68,8 @@ def test_a_child_leads_when_the_parent_is_gone(api: Api):
         def parent():
             recost.init(collector="thread")
             call(api.url, 3)
-            wait_for_leader()
+            while not (place.runtime / moment).exists():  # no pause: the moment is short
+                pass
             start_child(child)
             called.take()
 
