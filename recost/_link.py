@@ -15,14 +15,22 @@ import signal
 import time
 from typing import Callable, Optional
 
-from recost._native import new_lock, start_thread
+from recost._native import new_lock, new_rlock, start_thread
 from recost._spawn import Spawned, SpawnLock, spawn
 from recost._version import __version__
 from recost.leader import HANDOVER_SIGNAL, has_leader, read_leader, wake_leader
 from recost.notice import Notice
 from recost.paths import process_start
 from recost.ring.files import RingFile
-from recost.ring.layout import FLUSH_REQUESTED, FLUSHED_THROUGH, HEARTBEAT
+from recost.ring.layout import (
+    FLUSH_ERROR,
+    FLUSH_REQUESTED,
+    FLUSH_STATUS,
+    FLUSHED_THROUGH,
+    FLUSHES,
+    FLUSHES_DONE,
+    HEARTBEAT,
+)
 from recost.ring.notices import read_notices
 
 LOOK_S = 1.0
@@ -49,6 +57,7 @@ class Link:
         self._report = report
         self._looking = new_lock()
         self._hearing = new_lock()
+        self._asking = new_rlock()
         self._poke = new_lock()
         self._poke.acquire()
         self._stopped = False
@@ -93,15 +102,20 @@ class Link:
         """True when every window with events of ours from before ``position`` has settled."""
         return self._ring.words[FLUSHED_THROUGH] >= position
 
+    def is_delivered(self, position: int) -> bool:
+        """True when all of it arrived: what settled last did, and frames go in order."""
+        return self.is_settled(position) and self._ring.words[FLUSH_STATUS] != FLUSH_ERROR
+
     def flush(self, position: int, timeout_s: float) -> bool:
         """Ask for one delivery attempt of all before ``position`` and wait for it, replacing a dead collector."""
         deadline = time.monotonic() + timeout_s
-        if self.is_settled(position):
-            return True
-        self._ring.words[FLUSH_REQUESTED] = max(position, self._ring.words[FLUSH_REQUESTED])
+        words = self._ring.words
+        with self._asking:  # threads take turns, or one's flush would pass for the other's
+            words[FLUSH_REQUESTED] = max(position, words[FLUSH_REQUESTED])
+            number = words[FLUSHES] = words[FLUSHES] + 1
         pause_s = 0.001
         next_look = 0.0
-        while not self.is_settled(position):
+        while not (words[FLUSHES_DONE] >= number and self.is_settled(position)):
             now = time.monotonic()
             if now >= deadline:
                 return False

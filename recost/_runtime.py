@@ -93,13 +93,14 @@ class Runtime:
         """The ring's words; None while there is no ring."""
         return None if self.ring is None else self.ring.words
 
-    def flush(self, timeout_s: float) -> bool:
-        """True when everything published so far has settled."""
+    def flush(self, timeout_s: float, *, again: bool = True) -> bool:
+        """True when everything published so far has settled; ``again``: what was put back is tried once more."""
         writer, link = self._writer, self.link
         if self.disposed or writer is None or link is None:
             return not self._kept
         writer.settle()
-        return link.flush(writer.tail, timeout_s)
+        is_done = link.is_delivered if again else link.is_settled
+        return is_done(writer.tail) or link.flush(writer.tail, timeout_s)
 
     def dispose(self, timeout_s: float) -> bool:
         """Stop recording, wait up to ``timeout_s`` for what is undelivered (0: not at all), detach."""
@@ -120,7 +121,7 @@ class Runtime:
     def _settle_at_end(self, timeout_s: float) -> bool:
         if self.settings.collector == "thread" and not _in_process.start(self.directory):
             return True  # nobody would answer; ``_in_process.end`` does the work
-        return self.flush(timeout_s)
+        return self.flush(timeout_s, again=False)
 
     def leave_to_parent(self) -> None:
         """In a forked child: let go of the parent's ring, so that its lock tells of the parent alone."""

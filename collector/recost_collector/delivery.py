@@ -134,6 +134,11 @@ class Delivery:
         """The sessions that frames here belong to."""
         return {f.session for lane in self.lanes.values() for f in (*lane.frames, *lane.parked.values())}
 
+    def is_flushing(self, destination_id: str) -> bool:
+        """True while a flush of the destination waits for its attempt."""
+        lane = self.lanes.get(destination_id)
+        return lane is not None and lane.is_flushing
+
     def auth_failures(self, destination_id: str) -> int:
         """401s in a row with the key that is in use."""
         lane = self.lanes.get(destination_id)

@@ -23,6 +23,7 @@ from recost.ring.layout import (
     DROPPED_FULL,
     FAULTS,
     FLUSH_REQUESTED,
+    FLUSHES,
     HEAD,
     RECORDS,
     TAIL,
@@ -53,6 +54,9 @@ class Source:
         self.committed = cursor
         self.owner_gone = False
         self.flush_seen = 0
+        """The newest flush, by its number, that delivery was asked for."""
+        self.flush_done = 0
+        """The newest whose attempt is over."""
         self.unsettled: collections.deque[tuple[int, Part]] = collections.deque()
         """(frame id, part) of every frame with events of ours that has not settled, in order."""
         self.notices = 0
@@ -91,8 +95,8 @@ class Source:
         return min(self.file.words[FLUSH_REQUESTED], self.file.words[TAIL])
 
     def wants_flush(self) -> bool:
-        """A flush request that was not seen before."""
-        return self.flush_requested > self.flush_seen
+        """A flush was asked for that was not seen before."""
+        return self.file.words[FLUSHES] > self.flush_seen
 
     def drain(self, max_bytes: int) -> list[Record]:
         """The next records; what cannot be read any more is kept for diagnosis and counted."""

@@ -101,6 +101,11 @@ class Lane:
             self._flush_mark = self.frames[-1].id
         return self._put_back_if_blocked(wall_ms)
 
+    @property
+    def is_flushing(self) -> bool:
+        """True until all that the last flush asked for went out, or an attempt failed."""
+        return bool(self.frames) and self.frames[0].id <= self._flush_mark
+
     def next_frame(self, now: float, wall_ms: int) -> Optional[StoredFrame]:
         """The frame to send now, which then is under way; None when it is not the time."""
         if self.under_way is not None or not self.frames or self.standing.is_blocked(wall_ms):

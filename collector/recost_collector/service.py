@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from recost.notice import Notice
+from recost.ring.layout import FLUSHES
 from recost_collector.aggregate import Aggregation
 from recost_collector.changes import Changes, Kept, StoredFrame
 from recost_collector.delivery import Delivery
@@ -202,7 +203,7 @@ class Service:
         for source in self.rings.sources.values():
             if not source.wants_flush() or source.reader.cursor.position < source.flush_requested:
                 continue
-            source.flush_seen = source.flush_requested
+            source.flush_seen = source.file.words[FLUSHES]
             if self._aggregation.part_of(source) is not None:
                 self._aggregation.close(source.session_id, clock.wall_ns)
             self.delivery.flush(source.destination_id, clock.wall_ms, self._changes)
@@ -297,4 +298,4 @@ class Service:
         self._spool_trouble = reason
 
     def _tell(self) -> None:
-        self._telling.tell(self._aggregation.part_of, self.delivery.auth_failures)
+        self._telling.tell(self._aggregation.part_of, self.delivery)

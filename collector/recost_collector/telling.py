@@ -22,6 +22,7 @@ from recost.ring.layout import (
     FLUSH_SIZE,
     FLUSH_STATUS,
     FLUSHED_THROUGH,
+    FLUSHES_DONE,
     HEAD,
     HEARTBEAT,
     NOTICES,
@@ -52,7 +53,7 @@ class Telling:
         """A ring has appeared: which frames on their way hold events of it."""
         words = source.file.words
         source.notices = words[NOTICES]
-        source.flush_seen = 0
+        source.flush_seen = source.flush_done = words[FLUSHES_DONE]
         self._last_flush[source.name] = (words[FLUSH_STATUS], words[FLUSH_SIZE], words[FLUSH_AT_MS])
         frames = [frame for lane in delivery.lanes.values() for frame in lane.frames if not frame.settled]
         for frame in sorted(frames, key=lambda frame: frame.id):
@@ -76,11 +77,8 @@ class Telling:
         delivery.settlements.clear()
         delivery.bulletins.clear()
 
-    def tell(self, part_of: Callable[[Source], Optional[Part]], auth_failures: Callable[[str], int]) -> None:
-        """Rewrite every word of ours in every ring.
-
-        ``part_of`` gives a ring's part of the open window, ``auth_failures`` a destination's 401s in a row.
-        """
+    def tell(self, part_of: Callable[[Source], Optional[Part]], delivery: Delivery) -> None:
+        """Rewrite every word of ours in every ring. ``part_of`` gives a ring's part of the open window."""
         self._beat += 1
         for source in self._rings.sources.values():
             words = source.file.words
@@ -88,9 +86,12 @@ class Telling:
             words[HEARTBEAT] = self._beat
             words[EPOCH] = self._epoch
             words[FLUSH_STATUS], words[FLUSH_SIZE], words[FLUSH_AT_MS] = self._last_flush[source.name]
-            words[AUTH_FAILURES] = auth_failures(source.destination_id)
+            words[AUTH_FAILURES] = delivery.auth_failures(source.destination_id)
             words[NOTICES] = source.notices
             words[FLUSHED_THROUGH] = source.flushed_through(part_of(source))
+            if not delivery.is_flushing(source.destination_id):
+                source.flush_done = source.flush_seen
+            words[FLUSHES_DONE] = source.flush_done
 
     def tell_all(self, notice: Notice) -> None:
         """Post ``notice`` to every ring."""

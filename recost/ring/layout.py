@@ -25,6 +25,7 @@ A word is eight bytes in the machine's own order; ``W`` numbers below count word
       W 74       faults            bugs of ours, contained in the worker
       W 80       flush_requested   the position up to which the worker wants a delivery attempt
       W 81       closed            1: the producer has finished in good order
+      W 82       flushes           flushes asked for since the ring was made
     page 1       the collector's words, all rewritten every turn by the one that leads
       W 512      head              bytes released since the ring was made; only grows
       W 520      heartbeat         turns of the leader; any change is a sign of life
@@ -35,6 +36,7 @@ A word is eight bytes in the machine's own order; ``W`` numbers below count word
       W 531      flush_at_ms       its time, ms since the epoch
       W 532      auth_failures     401s in a row for this ring's key
       W 533      notices           notices written since the ring was made
+      W 534      flushes_done      the flush, counted as in ``flushes``, whose attempt is over
     page 2       notice area: 8 slots of 512 bytes, notice ``n`` in slot ``n % 8``
                  CRC32, length, number (``NOTICE_PREFIX``), then the notice as msgpack
     page 3 ...   session block: the worker's registration as msgpack (with the key: the file is 0600)
@@ -75,11 +77,12 @@ BYTE_ORDER_MARK = 0x0102030405060708
 HEADER_WORDS = 16
 TAIL, RECORDS = 64, 65
 DROPPED_FULL, DROPPED_BIG, FAULTS = 72, 73, 74
-FLUSH_REQUESTED, CLOSED = 80, 81
+FLUSH_REQUESTED, CLOSED, FLUSHES = 80, 81, 82
 
 HEAD = 512
 HEARTBEAT, EPOCH = 520, 521
-FLUSHED_THROUGH, FLUSH_STATUS, FLUSH_SIZE, FLUSH_AT_MS, AUTH_FAILURES, NOTICES = 528, 529, 530, 531, 532, 533
+FLUSHED_THROUGH, FLUSH_STATUS, FLUSH_SIZE, FLUSH_AT_MS, AUTH_FAILURES = 528, 529, 530, 531, 532
+NOTICES, FLUSHES_DONE = 533, 534
 FLUSH_NONE, FLUSH_OK, FLUSH_ERROR = 0, 1, 2
 
 NOTICE_AREA = 2 * PAGE

@@ -60,6 +60,20 @@ def test_a_refused_connection_is_told_and_the_window_arrives_when_the_service_is
     assert app.errors == [error]
 
 
+def test_a_flush_tries_what_was_put_back_at_once_also_without_a_new_window(cloud: CloudStandIn, api: Api) -> None:
+    cloud.answers.extend([503, 503])
+    with application(cloud, api) as app:
+        assert app.window() == "error"
+        assert app.flush()
+        assert app.status == "error"
+        assert len(posts(cloud)) == 2
+        assert app.flush()
+        assert app.status == "ok"
+        assert len(posts(cloud)) == 3
+        assert app.flush(0.0), "nothing is undelivered"
+    assert paths(cloud) == ["/v1/things"]
+
+
 def test_a_failure_of_the_service_is_told_and_the_window_arrives_later(cloud: CloudStandIn, api: Api) -> None:
     failures = [503, 500, 408, 409, 425]
     with application(cloud, api) as app:

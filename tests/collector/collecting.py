@@ -14,7 +14,7 @@ from recost import session
 from recost.event import CallEvent, encode
 from recost.paths import make_private_dir
 from recost.ring.files import RingFile, create_ring
-from recost.ring.layout import FLUSH_REQUESTED, FLUSHED_THROUGH, seed_of
+from recost.ring.layout import FLUSH_REQUESTED, FLUSHED_THROUGH, FLUSHES, seed_of
 from recost.ring.sentinel import new_sentinel
 from recost.ring.writer import Writer
 from recost.session import Destination, Registration, Session
@@ -58,6 +58,7 @@ class Worker:
 
     def ask_for_flush(self) -> None:
         self.ring.words[FLUSH_REQUESTED] = self.writer.tail
+        self.ring.words[FLUSHES] += 1
 
     def is_settled(self) -> bool:
         return self.ring.words[FLUSHED_THROUGH] >= self.writer.tail
