@@ -10,7 +10,7 @@ def load() -> None:
     """
     from recost_collector import in_process  # noqa: PLC0415 - only this mode pays for these imports
 
-    in_process.load()
+    in_process.load_exporters()
 
 
 def start(directory: str) -> bool:

@@ -103,13 +103,12 @@ class Delivery:
     def drop_oldest(self, bytes_over: int, changes: Changes) -> int:
         """Make room in the spool. Returns the number of frames that were lost for it."""
         dropped: dict[str, list[StoredFrame]] = {}
-        everything = [f for lane in self.lanes.values() for f in (*lane.frames, *lane.parked.values())]
-        for frame in sorted(everything, key=lambda frame: frame.id):
-            if bytes_over <= 0:
+        while bytes_over > 0:
+            oldest = filter(None, (lane.oldest() for lane in self.lanes.values()))
+            frame = min(oldest, key=lambda frame: frame.id, default=None)
+            if frame is None:
                 break
             lane = self.lanes[frame.destination]
-            if frame is lane.under_way:
-                continue
             bytes_over -= frame.size
             dropped.setdefault(frame.destination, []).append(frame)
             self._apply(lane.drop(frame), changes)
@@ -123,7 +122,7 @@ class Delivery:
 
     @property
     def spooled_bytes(self) -> int:
-        return sum(f.size for lane in self.lanes.values() for f in (*lane.frames, *lane.parked.values()))
+        return sum(lane.bytes for lane in self.lanes.values())
 
     def has_waiting(self, session_id: str) -> bool:
         """True while an older window of the session still waits to be delivered."""
@@ -132,7 +131,7 @@ class Delivery:
 
     def session_ids(self) -> set[str]:
         """The sessions that frames here belong to."""
-        return {f.session for lane in self.lanes.values() for f in (*lane.frames, *lane.parked.values())}
+        return set().union(*(lane.sessions for lane in self.lanes.values()))
 
     def is_flushing(self, destination_id: str) -> bool:
         """True while a flush of the destination waits for its attempt."""

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 import threading
 import time
 from typing import Optional
@@ -20,6 +19,10 @@ from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
 
 FOLLOW_S = 1.0
+FORK_WAIT_S = 1.0
+"""How long a fork waits for the thread to be between two turns. Most take a millisecond."""
+
+__all__ = ["load_exporters", "run_here", "start", "stop"]
 
 logger = logging.getLogger("recost_collector")
 
@@ -52,7 +55,8 @@ class InProcess:
     def _follow_or_lead(self) -> None:
         while not self._stopping.is_set():
             try:
-                self._leadership = lead(self.directory, "thread", 0.0)
+                with _working:
+                    self._leadership = lead(self.directory, "thread", 0.0)
             except Exception:
                 logger.exception("the collector cannot start in this process; the next try is in a second")
             if self._leadership is None:
@@ -63,9 +67,11 @@ class InProcess:
     def _lead(self, leadership: Leadership) -> None:
         try:
             while not self._stopping.is_set():
-                leadership.turn(time.monotonic())
+                with _working:
+                    leadership.turn(time.monotonic())
                 leadership.wake.wait(leadership.service.pause_s)
-            leadership.finish(self._finish_s)
+            with _working:
+                leadership.finish(self._finish_s)
         except LostLead as exc:
             logger.warning("another collector leads: %s", exc)
             leadership.give_back()
@@ -80,12 +86,11 @@ class InProcess:
 
 _running: Optional[InProcess] = None
 _starting = threading.Lock()
-
-
-def load() -> None:
-    """Do now what takes locks that a forked child would wait for if the fork came meanwhile."""
-    load_exporters()
-    sqlite3.connect(":memory:").close()  # SQLite sets itself up
+_working = threading.Lock()
+"""Held while the thread works.  A fork waits for it: after one amid SQLite's work no SQLite can be used in the child,
+for it waits for locks that no thread there will free, and that means the application's own, too.
+"""
+_forking = threading.local()
 
 
 def start(directory: str) -> bool:
@@ -120,12 +125,22 @@ def stop(timeout_s: float) -> None:
         running.stop(timeout_s)
 
 
+def _before_fork() -> None:
+    """The one hook that waits, and in this mode only."""
+    _forking.has_lock = _running is not None and _working.acquire(timeout=FORK_WAIT_S)
+
+
+def _after_fork_in_parent() -> None:
+    if _forking.has_lock:
+        _working.release()
+
+
 def _after_fork_in_child() -> None:
     """Nothing here may start, log, lock, join or wait."""
-    global _running, _starting  # noqa: PLW0603 - the child has none and starts none until its first call
+    global _running, _starting, _working  # noqa: PLW0603 - the child has none and starts none until its first call
     _running = None
-    _starting = threading.Lock()
+    _starting, _working = threading.Lock(), threading.Lock()
     abandon_locks_in_child()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -59,6 +59,9 @@ class Lane:
         self.parked: dict[int, StoredFrame] = {}
         self.unsettled: dict[int, StoredFrame] = {}
         """Those of ``frames`` that wait for their first fate, in order."""
+        self.sessions: collections.Counter[str] = collections.Counter()
+        """How many frames are here by session, parked ones included. Counted as they come and go, like ``bytes``."""
+        self.bytes = 0
         self.under_way: Optional[StoredFrame] = None
         self.dirty = False
         """``state`` changed since it was last written."""
@@ -69,6 +72,8 @@ class Lane:
 
     def add(self, frame: StoredFrame) -> None:
         """Take a frame in: from the spool, or fresh."""
+        self.sessions[frame.session] += 1
+        self.bytes += frame.size
         if frame.parked:
             self.parked[frame.id] = frame
             return
@@ -141,17 +146,22 @@ class Lane:
             return self._limited(frame, notice)
         return self._failed(frame, result, now)
 
+    def oldest(self) -> Optional[StoredFrame]:
+        """The frame that a full spool loses first: not the one that is under way."""
+        waiting = (frame for frame in self.frames if frame is not self.under_way)
+        first = [next(waiting, None), next(iter(self.parked.values()), None)]
+        return min((frame for frame in first if frame is not None), key=lambda frame: frame.id, default=None)
+
     def drop(self, frame: StoredFrame) -> Verdict:
         """Lose a frame that is not under way: the spool is full."""
-        self._remove(frame)
-        self.parked.pop(frame.id, None)
+        self._leave(frame)
         self.state.dropped += 1
         self.dirty = True
         return Verdict(settled=self._settle([frame]), gone=frame)
 
     def _delivered(self, frame: StoredFrame, wall_ms: int) -> Verdict:
         self.standing.not_refused()
-        self._remove(frame)
+        self._leave(frame)
         self._settle([frame])
         self._pace.answered()
         self._pace.at_once()
@@ -244,6 +254,15 @@ class Lane:
             frame.settled = True
             self.unsettled.pop(frame.id, None)
         return fresh
+
+    def _leave(self, frame: StoredFrame) -> None:
+        """The spool has it no more."""
+        self._remove(frame)
+        self.parked.pop(frame.id, None)
+        self.bytes -= frame.size
+        self.sessions[frame.session] -= 1
+        if not self.sessions[frame.session]:
+            del self.sessions[frame.session]
 
     def _remove(self, frame: StoredFrame) -> None:
         if frame in self.frames:

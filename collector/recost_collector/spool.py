@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import sqlite3
 from collections.abc import Iterable
 from urllib.parse import quote
@@ -225,8 +224,6 @@ def peek(directory: str) -> tuple[int, str]:
 
 
 def _open(path: str) -> sqlite3.Connection:
-    if _openers.setdefault(path, os.getpid()) != os.getpid():
-        _give_new_inode(path)
     os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     db = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
     try:
@@ -252,19 +249,3 @@ def _move_aside(path: str) -> str:
         if os.path.exists(path + suffix):
             os.replace(path + suffix, aside + suffix)
     return aside
-
-
-def _give_new_inode(path: str) -> None:
-    """In a forked child SQLite goes on believing in the locks of its parent's connection, and knows files by inode.
-
-    The parent is gone, or the spool would not be ours to open.
-    """
-    for name in (path, f"{path}-wal"):
-        if os.path.exists(name):
-            shutil.copy(name, f"{name}~")  # with its mode; a crash leaves the same contents under either inode
-            os.replace(f"{name}~", name)
-    _openers[path] = os.getpid()
-
-
-_openers: dict[str, int] = {}
-"""The process that opened a path first, from before it did so: a fork may come at any instant."""
