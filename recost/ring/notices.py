@@ -46,7 +46,7 @@ def read_notices(ring: RingFile, seen: int) -> Heard:
     count = ring.words[NOTICES]
     first = max(seen, count - NOTICE_SLOTS)
     notices = [found for found in (_read(ring, number) for number in range(first, count)) if found is not None]
-    return Heard(notices, max(0, count - seen) - len(notices), count)
+    return Heard(notices, max(0, count - seen) - len(notices), max(seen, count))
 
 
 def _read(ring: RingFile, number: int) -> Notice | None:

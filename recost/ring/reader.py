@@ -18,7 +18,6 @@ from recost.ring.layout import (
     SEED_MASK,
     TAIL,
     max_record_bytes,
-    record_bytes,
 )
 from recost.ring.writer import Words
 
@@ -41,10 +40,8 @@ class Cursor(NamedTuple):
     """Records known to be missing, exactly, by their numbers."""
 
 
-class Record(NamedTuple):
-    payload: bytes
-    end: int
-    """The position behind it."""
+Record = tuple[bytes, int]
+"""(payload, the position behind it). A plain tuple: there is one per event."""
 
 
 class Reader:
@@ -95,20 +92,21 @@ class Reader:
         """The whole records at the start of ``chunk``, which begins at the cursor; moves the cursor behind them."""
         position, sequence, lost = self.cursor
         seed = self._seed + position
-        records = []
+        unpack_prefix, crc32 = RECORD_PREFIX.unpack_from, zlib.crc32
+        records: list[Record] = []
         at = 0
         while at + PREFIX_BYTES <= len(chunk):
-            crc, length, number = RECORD_PREFIX.unpack_from(chunk, at)
+            crc, length, number = unpack_prefix(chunk, at)
             stop = at + PREFIX_BYTES + length
-            if stop > len(chunk) or zlib.crc32(chunk[at + CRC.size : stop], (seed + at) & SEED_MASK) != crc:
+            if stop > len(chunk) or crc32(chunk[at + CRC.size : stop], (seed + at) & SEED_MASK) != crc:
                 break  # cut off by the chunk's end, not visible yet, or damaged
             gap = 0 if sequence == UNKNOWN else number - sequence
             if not 0 <= gap < MAX_LOST:
                 break
             lost += gap
             sequence = number + 1
-            at += record_bytes(length)
-            records.append(Record(chunk[stop - length : stop], position + at))
+            at += (PREFIX_BYTES + length + 7) & ~7  # record_bytes()
+            records.append((chunk[stop - length : stop], position + at))
         self.cursor = Cursor(position + at, sequence, lost)
         return records
 

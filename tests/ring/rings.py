@@ -62,4 +62,4 @@ def payloads(reader: Reader, max_bytes: int = 1 << 20) -> list[bytes]:
         records = reader.drain(max_bytes)
         if not records:
             return found
-        found += [record.payload for record in records]
+        found += [payload for payload, _end in records]
