@@ -99,6 +99,6 @@ def _nothing() -> None:
 def _make_room(ring: WorkerRing, runtime: Runtime) -> None:
     """What a collector does that has committed everything."""
     ring.release_all()
-    words = runtime.status_words()
-    assert words is not None
+    assert runtime.ring is not None
+    words = runtime.ring.words
     words[HEAD] = words[TAIL]

@@ -7,6 +7,7 @@ import sys
 from recost._capture import fault_count
 from recost._troubles import Troubles
 from recost.errors import RecostError
+from recost.event import NS_PER_MS, CallEvent
 from recost.ring.layout import DROPPED_BIG, DROPPED_FULL, FAULTS, FLUSH_AT_MS, FLUSH_OK, FLUSH_SIZE, FLUSH_STATUS
 from recost.ring.writer import Words
 
@@ -18,10 +19,16 @@ class Gauges:
         self._troubles = troubles
         self._tell_flushes = tell_flushes
         self._dropped = 0
+        self._faults_before = 0
         self._flushed_at_ms = 0
 
+    def begin(self) -> None:
+        """A new ring: it counts from here on, for the totals add rings up."""
+        self._dropped = 0
+        self._faults_before = fault_count()
+
     def look(self, words: Words) -> None:
-        words[FAULTS] = fault_count()
+        words[FAULTS] = fault_count() - self._faults_before
         self._tell_drops(words)
         if self._tell_flushes:
             self._tell_flush(words)
@@ -43,3 +50,9 @@ class Gauges:
             self._flushed_at_ms = at_ms
             outcome = "ok" if words[FLUSH_STATUS] == FLUSH_OK else "error"
             sys.stderr.write(f"[recost] flush {outcome}: {words[FLUSH_SIZE]} metric entries\n")
+
+
+def tell_call(event: CallEvent) -> None:
+    """One line for one captured call, with ``debug``."""
+    url = f"{event.scheme}://{event.netloc}{event.path}"
+    sys.stderr.write(f"[recost] {event.method} {url} {event.status} {event.duration_ns / NS_PER_MS:.1f} ms\n")

@@ -8,15 +8,14 @@ ring moved since the last look: no clock is shared between processes.
 from __future__ import annotations
 
 import contextlib
-import errno
 import logging
 import os
 import signal
 import time
-from typing import Callable, Optional
+from typing import Callable
 
-from recost._native import new_lock, new_rlock, start_thread
-from recost._spawn import Spawned, SpawnLock, spawn
+from recost._native import native, new_lock, new_rlock, start_thread
+from recost._spawn import SpawnLock, Starts
 from recost._version import __version__
 from recost.leader import HANDOVER_SIGNAL, has_leader, read_leader, wake_leader
 from recost.notice import Notice
@@ -36,10 +35,13 @@ from recost.ring.notices import read_notices
 LOOK_S = 1.0
 SILENT_LOOKS = 10
 """Looks without a sign of life after which a leader that still holds its lock counts as hung."""
-START_S = 10.0
-"""How long a started collector may take to show itself before we free the spawn lock for others."""
 HANDOVER_S = 5.0
 
+OF_THIS_THREAD = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+"""A fault of a thread goes to that thread, and a program's faulthandler tells of it."""
+
+sleep = native("time", "sleep")
+"""For the watcher's thread, which gevent must not make a hub for."""
 logger = logging.getLogger("recost")
 
 
@@ -64,8 +66,8 @@ class Link:
         self._beat = 0
         self._silent_looks = 0
         self._silence_counted_at = 0.0
-        self._started: Optional[Spawned] = None
-        self._started_at = 0.0
+        self._starts = Starts(directory)
+        self._is_watched = False
         self._start_failed = False
         self._version_checked = False
         self._notices_seen = 0
@@ -87,14 +89,19 @@ class Link:
         with contextlib.suppress(RuntimeError):  # poked already
             self._poke.release()
 
-    def look(self) -> None:
-        """One look: start, replace or reap a collector as needed, and report what it tells."""
+    def look(self, *, may_wait: bool = True) -> None:
+        """One look: start, replace or reap a collector as needed, and report what it tells.
+
+        ``may_wait`` False, for a thread that serves a request: never wait for a leader to make room.
+        """
         if not self._looking.acquire(False):
             return
         try:
             self.looks += 1
             self.hear()
-            self._check_alive()
+            self._check_alive(may_wait=may_wait)
+        except OSError as exc:
+            self._tell_start_failure(str(exc), exc.errno or 0)
         finally:
             self._looking.release()
 
@@ -120,22 +127,24 @@ class Link:
             if now >= deadline:
                 return False
             if now >= next_look:
-                self.look()
+                self.look(may_wait=not self._is_watched)
                 wake_leader(self._directory)
                 next_look = now + LOOK_S / 4
-            time.sleep(min(pause_s, max(0.0, deadline - now)))
+            time.sleep(min(pause_s, max(0.0, deadline - now)))  # gevent's, if the program has it: others go on
             pause_s = min(pause_s * 1.5, 0.02)
         self.poke()  # what it has to tell is told on its thread, not on this one
         return True
 
     def _watch(self, on_look: Callable[[], None]) -> None:
+        # A program that takes signals with sigwait() or a signalfd blocks them in the threads that it knows of.
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - set(OF_THIS_THREAD))
+        self._is_watched = True
         while not self._stopped:
             on_look()
             self._poke.acquire(timeout=LOOK_S)
         with self._looking:  # a middle process that nobody waits for would stay as a zombie
-            while self._started is not None and not self._start_is_overdue():
-                self._finish_start()
-                time.sleep(LOOK_S / 50)
+            while self._starts.is_to_be_awaited():
+                sleep(LOOK_S / 50)
 
     def hear(self) -> None:
         """Report what the collector has written into our ring since the last time."""
@@ -147,20 +156,22 @@ class Link:
         if heard.missed:
             self._report(Notice("overflow", f"{heard.missed} more reports of the collector came too fast to keep"))
 
-    def _check_alive(self) -> None:
+    def _check_alive(self, *, may_wait: bool) -> None:
         beat = self._ring.words[HEARTBEAT]
         if beat != self._beat:
             self._beat = beat
             self._silent_looks = 0
-            self._finish_start()
-            self._check_version()
+            self._start_failed = False
+            self._starts.succeed()
+            if may_wait:
+                self._check_version()
             return
         self._count_silence()
-        if self._started is not None and not self._start_is_overdue():
-            return
-        self._finish_start()
-        if self._may_start:
-            self._start_or_replace()
+        failure = self._starts.failure()
+        if failure:
+            self._tell_start_failure(failure)
+        if self._may_start and self._starts.may_begin():
+            self._start_or_replace(may_wait=may_wait)
 
     def _count_silence(self) -> None:
         """Looks, not seconds: a worker that was itself stopped must not take the leader for hung."""
@@ -169,35 +180,18 @@ class Link:
             self._silence_counted_at = now
             self._silent_looks += 1
 
-    def _start_is_overdue(self) -> bool:
-        return self._started is not None and time.monotonic() - self._started_at > START_S
+    def _start_or_replace(self, *, may_wait: bool) -> None:
+        with SpawnLock(self._directory) as lock:
+            if lock.taken and (not has_leader(self._directory) or self._kill_if_hung(may_wait=may_wait)):
+                self._starts.begin(lock)
 
-    def _finish_start(self) -> None:
-        """Reap the middle process and free the spawn lock once the collector shows itself, or never will."""
-        if self._started is None or not self._started.reap():
-            return
-        self._started.release()
-        self._started = None
-
-    def _start_or_replace(self) -> None:
-        try:
-            lock = SpawnLock(self._directory)
-            if not lock.taken or (has_leader(self._directory) and not self._kill_if_hung()):
-                lock.release()
-                return
-            self._started = spawn(lock)
-            self._started_at = time.monotonic()
-            self._start_failed = False
-        except OSError as exc:
-            self._tell_start_failure(exc)
-
-    def _tell_start_failure(self, exc: OSError) -> None:
-        if not self._start_failed:
+    def _tell_start_failure(self, why: str, errno: int = 0) -> None:
+        if not self._start_failed:  # until a heartbeat
             self._start_failed = True
-            text = f"no collector can be started, events wait in shared memory: {exc}"
-            self._report(Notice("degraded", text, errno=exc.errno or 0))
+            text = f"no collector can be started, events wait in shared memory: {why}"
+            self._report(Notice("degraded", text, errno=errno))
 
-    def _kill_if_hung(self) -> bool:
+    def _kill_if_hung(self, *, may_wait: bool) -> bool:
         """End a leader that was silent too long, if it surely is that process. True when the lock is free."""
         if self._silent_looks < SILENT_LOOKS:
             return False
@@ -207,11 +201,11 @@ class Link:
         logger.warning("the collector hangs and is replaced: pid=%d silent_s=%d", leader.pid, self._silent_looks)
         _kill(leader.pid, leader.process_start)
         self._silent_looks = 0
-        return _wait_for_no_leader(self._directory, HANDOVER_S)
+        return _wait_for_no_leader(self._directory, HANDOVER_S if may_wait else 0.0)
 
     def _check_version(self) -> None:
         """Once per ring: a collector that is older than we are makes room for one of our version."""
-        if self._version_checked or not self._may_start:
+        if self._version_checked or not self._may_start or not self._starts.may_begin():
             return
         self._version_checked = True
         leader = read_leader(self._directory)
@@ -219,45 +213,55 @@ class Link:
             return
         if not leader.is_alive():  # in another pid namespace: it serves us as it is
             return
-        try:
-            lock = SpawnLock(self._directory)
-            if not lock.taken:
-                lock.release()
-                return
-            os.kill(leader.pid, HANDOVER_SIGNAL)
-            if not _wait_for_no_leader(self._directory, HANDOVER_S):
-                lock.release()
-                return
-            self._started = spawn(lock)
-            self._started_at = time.monotonic()
-        except OSError as exc:
-            self._tell_start_failure(exc)
+        with SpawnLock(self._directory) as lock:
+            if lock.taken:
+                os.kill(leader.pid, HANDOVER_SIGNAL)
+                if _wait_for_no_leader(self._directory, HANDOVER_S):
+                    self._starts.begin(lock)
 
 
 def _kill(pid: int, process_start_ticks: int) -> None:
     """SIGKILL exactly that process: through a pidfd where there is one, so that a reused pid is safe."""
-    pidfd = os.pidfd_open(pid) if hasattr(os, "pidfd_open") else -1
+    with contextlib.suppress(ProcessLookupError):
+        pidfd = _open_pidfd(pid)
+        try:
+            if process_start(pid) == process_start_ticks:
+                _send_kill(pid, pidfd)
+        finally:
+            if pidfd >= 0:
+                os.close(pidfd)
+
+
+def _open_pidfd(pid: int) -> int:
+    """-1 where there is none: an old Python or kernel, or a sandbox that knows no such call."""
+    if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
+        return -1
     try:
-        if process_start(pid) != process_start_ticks:
-            return
-        if pidfd >= 0 and hasattr(signal, "pidfd_send_signal"):
+        return os.pidfd_open(pid)
+    except ProcessLookupError:
+        raise
+    except OSError:
+        return -1
+
+
+def _send_kill(pid: int, pidfd: int) -> None:
+    if pidfd >= 0:
+        try:
             signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        else:
-            os.kill(pid, signal.SIGKILL)
-    except OSError as exc:
-        if exc.errno != errno.ESRCH:
+        except ProcessLookupError:
             raise
-    finally:
-        if pidfd >= 0:
-            os.close(pidfd)
+        except OSError:  # the sandbox refuses this one only
+            os.kill(pid, signal.SIGKILL)
+    else:
+        os.kill(pid, signal.SIGKILL)
 
 
 def _wait_for_no_leader(directory: str, timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     while has_leader(directory):
-        if time.monotonic() > deadline:
+        if time.monotonic() >= deadline:
             return False
-        time.sleep(0.01)
+        sleep(0.01)
     return True
 
 

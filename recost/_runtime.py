@@ -11,33 +11,29 @@ from __future__ import annotations
 
 import collections
 import contextlib
-import logging
 import os
-import sys
 import time
 from typing import Optional
 
 from recost import _in_process, session
 from recost._destination import registration
 from recost._exclusions import Exclusions
-from recost._gauges import Gauges
+from recost._gauges import Gauges, tell_call
 from recost._link import Link
-from recost._native import new_lock
+from recost._native import new_lock, new_rlock, start_thread
 from recost._troubles import Troubles
 from recost.config import RecostConfig
 from recost.errors import RecostError
-from recost.event import NS_PER_MS, CallEvent, encode
+from recost.event import CallEvent, encode
 from recost.paths import make_private_dir, runtime_dirs
 from recost.ring.files import RingFile, create_ring
-from recost.ring.layout import CLOSED, seed_of
+from recost.ring.layout import CLOSED, FLUSH_AT_MS, FLUSH_NONE, FLUSH_SIZE, FLUSH_STATUS, seed_of
 from recost.ring.sentinel import new_sentinel
-from recost.ring.writer import Words, Writer
+from recost.ring.writer import Writer
 
 LOOK_NS = 1_000_000_000
 DEGRADED_EVENTS = 1000
 """What is kept in memory while no ring can be made at all."""
-
-logger = logging.getLogger("recost")
 
 
 class Runtime:
@@ -53,7 +49,8 @@ class Runtime:
         """Set in a forked child by Python's at-fork hook."""
         self.directory = ""
         self._writer: Optional[Writer] = None
-        self._opening = new_lock()
+        self._opening = new_rlock()
+        self._is_opening = False
         self._successors: dict[int, Runtime] = {}
         self._excluded = Exclusions(settings)
         self._troubles = Troubles(settings.on_error)
@@ -62,6 +59,8 @@ class Runtime:
         self._euid = os.geteuid()
         self._looked_at_ns = 0
         self._looks_seen = -1
+        self._last_flush = (FLUSH_NONE, 0, 0)
+        self._is_rescued = False
 
     def here(self) -> Runtime:
         """The Runtime of this process: itself, or in a forked child its successor, made on first demand."""
@@ -69,29 +68,40 @@ class Runtime:
             return self
         pid = os.getpid()
         successor = self._successors.get(pid)
+        if successor is not None and not successor.ours[0]:  # of an ancestor that had our pid
+            self._successors.pop(pid, None)
+            successor = None
         if successor is None:
             # No lock of the parent's may be waited for, so threads race and setdefault decides.
             successor = self._successors.setdefault(pid, self._succeed())
         return successor
 
-    def record(self, event: CallEvent) -> None:
-        """Publish one finished call. Takes microseconds; what does not fit is counted."""
-        if self.disposed or self._excluded(event):
-            return
+    def record(self, event: CallEvent) -> bool:
+        """Publish one finished call. Takes microseconds; what does not fit is counted. False: disposed meanwhile."""
+        if self.disposed:
+            return False
+        if self._excluded(event):
+            return True
         payload = encode(event)
         writer = self._writer
-        if writer is None or not writer.offer(payload):
-            self._offer_slowly(payload, writer)
+        taken = writer is not None and writer.offer(payload)
+        if not taken and not self._offer_slowly(payload, writer):
+            return False
         now_ns = event.at_ns + event.duration_ns
         if not -LOOK_NS < now_ns - self._looked_at_ns < LOOK_NS:
             self._looked_at_ns = now_ns
             self._look_from_event_path()
         if self.settings.debug:
-            _tell_call(event)
+            tell_call(event)
+        return True
 
-    def status_words(self) -> Optional[Words]:
-        """The ring's words; None while there is no ring."""
-        return None if self.ring is None else self.ring.words
+    @property
+    def last_flush(self) -> tuple[int, int, int]:
+        """(status, metric entries, ms since the epoch) of the last delivery, also when disposed."""
+        ring = self.ring
+        if ring is None:
+            return self._last_flush
+        return ring.words[FLUSH_STATUS], ring.words[FLUSH_SIZE], ring.words[FLUSH_AT_MS]
 
     def flush(self, timeout_s: float, *, again: bool = True) -> bool:
         """True when everything published so far has settled; ``again``: what was put back is tried once more."""
@@ -109,11 +119,9 @@ class Runtime:
         until = time.monotonic() + timeout_s
         settled = timeout_s <= 0 or self._settle_at_end(timeout_s)
         self.disposed = True
-        if self.link is not None:
-            self.link.stop()
-            self.link.hear()
+        with self._opening:
+            self._detach()
         self._troubles.tell()
-        self._detach()
         if timeout_s > 0 and self.settings.collector == "thread" and self.directory:
             settled = _in_process.end(self.directory, until - time.monotonic()) and settled
         return settled
@@ -123,58 +131,88 @@ class Runtime:
             return True  # nobody would answer; ``_in_process.end`` does the work
         return self.flush(timeout_s, again=False)
 
-    def leave_to_parent(self) -> None:
-        """In a forked child: let go of the parent's ring, so that its lock tells of the parent alone."""
-        self._let_go()
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Close the lock: this ring has no owner any more; in a forked child: the lock tells of the parent alone."""
         ring, self.ring = self.ring, None
         if ring is not None:
-            with contextlib.suppress(OSError):
-                os.close(ring.lock_fd)
+            ring.close_lock()
 
     def _succeed(self) -> Runtime:
-        self.leave_to_parent()
+        for inherited in (self, current):
+            if inherited is not None and not inherited.ours[0]:
+                inherited.let_go()
         successor = Runtime(self.settings)
         successor.disposed = self.disposed
+        successor._successors = self._successors  # one for all handles, also in a fork of the fork
         if not self.announced:
-            successor._troubles.later(
-                RecostError(
-                    "a fork that Python was not told of (uWSGI's default) was noticed; this process has a new ring"
-                )
-            )
+            text = "a fork that Python was not told of (uWSGI's default) was noticed; this process has a new ring"
+            successor._troubles.later(RecostError(text))
         return successor
 
-    def _offer_slowly(self, payload: bytes, writer: Optional[Writer]) -> None:
-        """The first event, a forked child, a ring that was replaced meanwhile, or a full one."""
+    def _offer_slowly(self, payload: bytes, writer: Optional[Writer]) -> bool:
+        """The first event, a forked child, a ring that was replaced meanwhile, or a full one. False: disposed."""
         if not self.ours[0]:
-            adopt(self.here())._offer_slowly(payload, None)  # noqa: SLF001 - another object of the same class
-            return
-        if self._writer is None:
+            return adopt(self.here())._offer_slowly(payload, None)  # noqa: SLF001 - another object of the same class
+        if self._writer is None and not self._is_rescued:
             self._open()
+        if self.disposed:
+            return False
         if self._writer is None:
-            self._kept.append(payload)
+            self._keep(payload)
         elif self._writer is not writer:
             self._writer.offer(payload)
+        return True
+
+    def _keep(self, payload: bytes) -> None:
+        """In memory, while there is no ring: it is being made right now, or none can be made."""
+        if len(self._kept) == DEGRADED_EVENTS:
+            text = f"more than {DEGRADED_EVENTS} calls wait for a ring, the oldest are lost"
+            self._troubles.during("kept", RecostError(text))
+        self._kept.append(payload)
 
     def _open(self) -> None:
         """Make the ring and start the link. One thread does, the others wait for the millisecond that it takes."""
         with self._opening:
-            if self._writer is not None or self.disposed:
-                return
-            self._euid = os.geteuid()  # a server may have dropped its privileges since init()
-            ring = self._create_ring()
-            if ring is None:
-                return
-            self.ring = ring
-            self.link = Link(
-                self.directory, ring, may_start=self.settings.collector == "auto", report=self._troubles.notice
-            )
-            writer = Writer(ring.words, ring.data, seed_of(ring.header.ring_id), self.ours)
-            while self._kept:
-                writer.offer(self._kept.popleft())
-            self._writer = writer
-            self.link.start(self._look)
+            if self._writer is not None or self.disposed or self._is_opening:
+                return  # the last: a signal handler or finalizer made a call while we are at it
+            self._is_opening = True
+            try:
+                self._open_once()
+            finally:
+                self._is_opening = False
+            if self.ring is None:
+                self._rescue()
+
+    def _open_once(self) -> None:
+        self._euid = os.geteuid()  # a server may have dropped its privileges since init()
+        ring = self._create_ring()
+        if ring is None:
+            return
+        may_start = self.settings.collector == "auto"
+        self.ring = ring
+        self.link = Link(self.directory, ring, may_start=may_start, report=self._troubles.notice)
+        self._gauges.begin()
+        writer = self._writer = Writer(ring.words, ring.data, seed_of(ring.header.ring_id), self.ours)
+        while self._kept:
+            writer.offer(self._kept.popleft())
+        self.link.start(self._look)
+
+    def _rescue(self) -> None:
+        """No ring can be made now: a thread tries again once a second, and tells the user meanwhile."""
+        if self._is_rescued:
+            return
+        with contextlib.suppress(RuntimeError):  # no threads: the event path tries, once a second
+            start_thread(self._try_again, ())
+            self._is_rescued = True
+
+    def _try_again(self) -> None:
+        pause = new_lock()
+        pause.acquire()
+        while self.ring is None and not self.disposed and self.ours[0]:
+            self._troubles.tell()
+            pause.acquire(timeout=LOOK_NS / 1e9)
+            self._open()
+        self._is_rescued = False
 
     def _create_ring(self) -> Optional[RingFile]:
         """A ring in the first runtime directory that takes one; None, reported once, when none does."""
@@ -184,7 +222,7 @@ class Runtime:
                 make_private_dir(directory)
                 ring = create_ring(directory, block, self.settings.ring_bytes)
             except OSError as exc:
-                self._troubles.once("ring", RecostError(f"no ring can be made in {directory}: {exc}"))
+                self._troubles.during("ring", RecostError(f"no ring can be made in {directory}: {exc}"))
                 continue
             self.directory = directory
             return ring
@@ -192,40 +230,35 @@ class Runtime:
 
     def _detach(self) -> None:
         """Give the ring to the collector, which delivers what is in it and removes it."""
-        writer, ring = self._writer, self.ring
+        writer, ring, link = self._writer, self.ring, self.link
+        self._writer = self.link = None
         if writer is not None:
             writer.close()  # from here on nothing is published, so the lock may go
+        if link is not None:
+            link.stop()
+            link.hear()
         if ring is not None:
+            self._last_flush = self.last_flush
+            self._gauges.look(ring.words)
             ring.words[CLOSED] = 1
-            self._let_go()
+            self.let_go()
+            if not ring.lock_is_ours():
+                _unmappable.append(ring)
 
     def _look_from_event_path(self) -> None:
         """Once a second: see whether the ring is still ours and on disk, and whether the watcher thread runs."""
         ring, link = self.ring, self.link
         if ring is None or link is None:
-            if self._kept:
+            if self._kept and not self._is_rescued:
                 self._open()
             return
-        if os.geteuid() != self._euid or os.fstat(ring.lock_fd).st_nlink == 0:
-            self._replace_ring()
+        if os.geteuid() != self._euid or ring.is_gone():
+            with self._opening:  # go on with a new ring; the collector drains the old one
+                self._detach()
             return
         if link.looks == self._looks_seen:
-            link.look()  # without telling: this thread serves a request
+            link.look(may_wait=False)  # and without telling: this thread serves a request
         self._looks_seen = link.looks
-
-    def _replace_ring(self) -> None:
-        """The file was removed, or privileges were dropped: go on with a new ring; the collector drains the old."""
-        with self._opening:
-            writer, ring, link = self._writer, self.ring, self.link
-            self._writer = self.ring = self.link = None
-            self._euid = os.geteuid()
-        if writer is not None:
-            writer.close()
-        if link is not None:
-            link.stop()
-        if ring is not None:
-            with contextlib.suppress(OSError):
-                os.close(ring.lock_fd)
 
     def _look(self) -> None:
         """What the watcher thread does once a second."""
@@ -240,13 +273,16 @@ class Runtime:
 
 
 current: Optional[Runtime] = None
+_unmappable: list[RingFile] = []
+"""Rings whose descriptors the application has closed: unmapping one would close whatever has its number now."""
 
 
 def record(event: CallEvent) -> None:
     """What capture calls."""
     runtime = current
-    if runtime is not None:
-        runtime.record(event)
+    while runtime is not None and not runtime.record(event):
+        newer = current  # ``init()`` was called again while this call was on its way
+        runtime = newer if newer is not runtime else None
 
 
 def adopt(runtime: Runtime) -> Runtime:
@@ -260,14 +296,7 @@ def _after_fork_in_child() -> None:
     """Nothing here may start, log, lock, join or wait."""
     if current is not None:
         current.announced = True
-        current.leave_to_parent()
-
-
-def _tell_call(event: CallEvent) -> None:
-    sys.stderr.write(
-        f"[recost] {event.method} {event.scheme}://{event.netloc}{event.path} {event.status}"
-        f" {event.duration_ns / NS_PER_MS:.1f} ms\n"
-    )
+        current.let_go()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -57,6 +57,6 @@ class Troubles:
             return False
         try:
             self._on_error(error)
-        except Exception:
+        except BaseException:  # its sys.exit() would end our thread, or escape from dispose()
             logger.exception("on_error raised and is contained")
         return True

@@ -6,14 +6,14 @@ import atexit
 import logging
 import os
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Optional
+from typing import TYPE_CHECKING, Optional
 
 from recost import _in_process, _runtime
 from recost._capture import add_sink, remove_sink
 from recost._native import new_rlock
 from recost._runtime import Runtime
 from recost.config import Keywords, RecostConfig, differing, resolve
-from recost.ring.layout import FLUSH_AT_MS, FLUSH_NONE, FLUSH_OK, FLUSH_SIZE, FLUSH_STATUS
+from recost.ring.layout import FLUSH_NONE, FLUSH_OK
 from recost.wire import FlushStatus
 
 if TYPE_CHECKING:
@@ -41,11 +41,8 @@ class RecostHandle:
     def last_flush_status(self) -> Optional[FlushStatus]:
         """The last delivery with events of this process in it; None before the first."""
         runtime = self._runtime()
-        words = runtime.status_words() if runtime is not None else None
-        if words is None or words[FLUSH_STATUS] == FLUSH_NONE:
-            return None
-        status: Literal["ok", "error"] = "ok" if words[FLUSH_STATUS] == FLUSH_OK else "error"
-        return FlushStatus(status, words[FLUSH_SIZE], words[FLUSH_AT_MS])
+        status, size, at_ms = (FLUSH_NONE, 0, 0) if runtime is None else runtime.last_flush
+        return None if status == FLUSH_NONE else FlushStatus("ok" if status == FLUSH_OK else "error", size, at_ms)
 
     def flush_blocking(self, timeout_s: float = 3.0) -> bool:
         """Ask for one delivery attempt at once and wait up to ``timeout_s``.
@@ -99,7 +96,6 @@ def init(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) ->
             _in_process.load()
         runtime = Runtime(resolved)
         _replace(old, runtime)
-        add_sink(_runtime.record)
         handle = RecostHandle(runtime)
         if resolved.auto_shutdown_handlers:
             _at_exit(handle)
@@ -113,16 +109,20 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 def _replace(old: Optional[Runtime], new: Optional[Runtime]) -> None:
-    if old is not None:
-        if new is not None:
-            _warn_of_differing(old.settings, new.settings)
-        _stop_capture_of(old)
-        old.dispose(0)
+    """The new one counts before the old one is let go, so that no call falls between them."""
     if new is not None:
         _runtime.adopt(new)
+        add_sink(_runtime.record)
+    if old is None:
+        return
+    if new is None:
+        _stop_capture_of(old)
+    else:
+        _warn_of_differences(old.settings, new.settings)
+    old.dispose(0)
 
 
-def _warn_of_differing(old: RecostConfig, new: RecostConfig) -> None:
+def _warn_of_differences(old: RecostConfig, new: RecostConfig) -> None:
     changed = differing(old, new)
     if changed:
         logger.warning("init() was called again and its settings count from now on: %s", "; ".join(changed))

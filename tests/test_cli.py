@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from recost.leader import read_leader
-from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
+from tests.collector.collecting import Worker, collector, file_session, runtime, spool_dir, total, turn_until
 from tests.harness import wait_until
 
 
@@ -157,6 +158,60 @@ def test_a_runtime_directory_of_somebody_else_is_refused_with_a_clear_message(tm
     assert done.returncode == 4
     assert str(open_to_all) in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_runtime_directory_that_is_a_file_is_refused_with_a_clear_message(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("")
+
+    done = cli("status", RECOST_RUNTIME_DIR=str(path))
+
+    assert done.returncode == 4
+    assert str(path) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("damage", ["UPDATE destinations SET state = x'c1'", "DROP TABLE frames", "garbage"])
+def test_status_says_that_a_spool_cannot_be_read(damage: str) -> None:
+    worker = Worker(file_session())
+    with collector() as leadership:
+        turn_until(leadership, lambda: leadership.service.rings.sources, what="the ring")
+        worker.leave()
+        path = spool_dir(leadership) / "spool.sqlite3"
+    if damage == "garbage":
+        path.write_bytes(b"x" * 8192)
+    else:
+        with sqlite3.connect(path) as db:
+            db.execute(damage)
+        db.close()
+
+    done = cli("status")
+
+    assert done.returncode == 1, done.stdout
+    assert "the spool cannot be read" in done.stdout
+    assert "Traceback" not in done.stderr
+
+
+def test_parked_windows_are_shown_with_the_reason_they_were_parked_for() -> None:
+    worker = Worker(file_session())
+    with collector() as leadership:
+        worker.call()
+        worker.ask_for_flush()
+        turn_until(leadership, worker.is_settled)
+        worker.leave()
+        path = spool_dir(leadership) / "spool.sqlite3"
+    with sqlite3.connect(path) as db:
+        db.execute(
+            "INSERT INTO frames (destination, key, body, size, parked, status, reason)"
+            " SELECT id, 'k', x'00', 1, 1, 404, 'no such project' FROM destinations"
+        )
+    db.close()
+
+    done = cli("status")
+
+    assert done.returncode == 1
+    assert "1 windows are parked" in done.stdout
+    assert "will not take them: no such project (404)" in done.stdout
 
 
 def test_a_closed_pipe_is_no_error() -> None:

@@ -10,12 +10,14 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Callable
 
 from recost.paths import boot_id
 from recost_collector.changes import Changes, Kept, StoredFrame
 from recost_collector.open_window import OpenWindow
 from recost_collector.spool import Spool, SpoolTrouble, peek
 from recost_collector.spool_place import Place, is_stale, orphans, remove
+from recost_collector.spool_rows import UNREADABLE
 
 STEP = 50
 """Frames that move in one transaction: at most so many bodies are in memory."""
@@ -23,19 +25,22 @@ STEP = 50
 logger = logging.getLogger("recost_collector")
 
 
-def adopt(place: Place, runtime: str, spool: Spool) -> list[Changes]:
+def adopt(place: Place, runtime: str, spool: Spool, on_progress: Callable[[], None]) -> list[Changes]:
     """Adopt every spool that belongs to nobody, and what we kept elsewhere ourselves. Returns what was committed.
 
-    One that cannot be read is left alone and told.
+    One that cannot be read is left alone and told.  ``on_progress`` is called between two steps.
     """
     adopted: list[Changes] = []
     for orphan in orphans(place, runtime):
         try:
             if _may_adopt(orphan, place):
-                adopted.extend(_adopt_one(orphan, place, spool))
+                adopted.extend(_adopt_one(orphan, place, spool, on_progress))
                 continue
-        except (SpoolTrouble, OSError, ValueError, KeyError) as exc:
+        except (SpoolTrouble, OSError, *UNREADABLE) as exc:
             logger.warning("an orphaned spool cannot be adopted and stays: %s: %s", orphan.directory, exc)
+        except BaseException:
+            orphan.release()
+            raise
         orphan.release()
     return adopted
 
@@ -53,7 +58,7 @@ def _is_ours(orphan: Place, place: Place) -> bool:
     return os.path.basename(orphan.directory) == os.path.basename(place.directory)
 
 
-def _adopt_one(orphan: Place, place: Place, spool: Spool) -> list[Changes]:
+def _adopt_one(orphan: Place, place: Place, spool: Spool, on_progress: Callable[[], None]) -> list[Changes]:
     theirs = Spool(orphan.directory, boot_id().hex())
     try:
         kept = theirs.load()
@@ -64,7 +69,10 @@ def _adopt_one(orphan: Place, place: Place, spool: Spool) -> list[Changes]:
         _close_windows(theirs, kept)
         _move_intents(orphan.directory, place.directory, spool)
         steps = [kept.frames[first : first + STEP] for first in range(0, len(kept.frames), STEP)]
-        adopted = [_move(step, kept, theirs, spool) for step in steps]
+        adopted = []
+        for step in steps:
+            on_progress()
+            adopted.append(_move(step, kept, theirs, spool))
     finally:
         theirs.close()
     remove(orphan)

@@ -41,6 +41,12 @@ class Aggregation:
         """True when no open window has an event."""
         return not any(window.count for window in self._windows.values())
 
+    def take_over(self, sessions: dict[str, Session], changes: Changes) -> None:
+        """Frames of these sessions are in the spool, as are their rows."""
+        self.sessions.update(sessions)
+        for name in sessions:
+            changes.remember_session(name)
+
     def restore(self, deltas: dict[str, list[tuple[int, bytes]]], now: float) -> None:
         """Take over the open windows that the last collector left."""
         for name, bodies in deltas.items():
@@ -51,6 +57,7 @@ class Aggregation:
         if source.session_id not in self.sessions:
             session = source.registration.session
             self.sessions[source.session_id] = changes.sessions[source.session_id] = session
+        changes.remember_session(source.session_id)
         self._window_of(source.session_id)
 
     def add(self, source: Source, start: int, records: list[Record], now: float, wall_ns: int) -> None:
@@ -115,10 +122,11 @@ class Aggregation:
 
     def forget(self, used: Collection[str]) -> list[str]:
         """Let go of the sessions that have neither rings nor frames nor events. Returns their names."""
-        unused = [name for name, window in self._windows.items() if name not in used and not window.count]
+        busy = {name for name, window in self._windows.items() if window.count}
+        unused = [name for name in self.sessions if name not in used and name not in busy]
         for name in unused:
-            del self._windows[name]
-            self.sessions.pop(name, None)
+            self._windows.pop(name, None)
+            del self.sessions[name]
         return unused
 
     def _window_of(self, name: str) -> OpenWindow:

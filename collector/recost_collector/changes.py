@@ -80,6 +80,11 @@ class Changes:
         self.destinations: dict[str, tuple[Destination, DestinationState]] = {}
         self.counters: dict[str, int] = {}
 
+    def remember_session(self, name: str) -> None:
+        """It is needed again before it was forgotten."""
+        if name in self.forgotten_sessions:
+            self.forgotten_sessions.remove(name)
+
     def __bool__(self) -> bool:
         return any(vars(self).values())
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import collections
 import contextlib
+import errno
 import logging
 import os
 import time
@@ -25,6 +26,7 @@ from recost.ring.layout import (
     FLUSH_REQUESTED,
     FLUSHES,
     HEAD,
+    NOTICES,
     RECORDS,
     TAIL,
     BadRing,
@@ -38,6 +40,11 @@ RESCAN_S = 1.0
 UNFINISHED_S = 10.0
 """Age at which the temporary file of a worker that died while making its ring is removed."""
 QUARTER = 4
+END = 1 << 62
+"""No ring gets so far. A position from here on is nonsense, and soon more than the spool can note down."""
+MOST = (1 << 63) - 1
+NONSENSE = "its positions are beyond what any ring reaches"
+SHORT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
 logger = logging.getLogger("recost_collector")
 
@@ -50,6 +57,7 @@ class Source:
         self.name = file.header.name
         self.registration = registration
         self.session_id = registration.session.id
+        self.destination_id = registration.session.destination.id
         self.reader = Reader(file.words, file.data, seed_of(file.header.ring_id), cursor)
         self.committed = cursor
         self.owner_gone = False
@@ -61,10 +69,8 @@ class Source:
         """(frame id, part) of every frame with events of ours that has not settled, in order."""
         self.notices = 0
         self.undecodable = 0
-
-    @property
-    def destination_id(self) -> str:
-        return self.registration.session.destination.id
+        self.is_nonsense = False
+        """It claims a position that no ring reaches: nothing more is taken from it."""
 
     @property
     def is_urgent(self) -> bool:
@@ -74,7 +80,7 @@ class Source:
     def totals(self) -> dict[str, int]:
         """What became of this ring's records so far, by name."""
         words = self.file.words
-        return {
+        totals = {
             "recorded": words[RECORDS],
             "dropped_full": words[DROPPED_FULL],
             "dropped_big": words[DROPPED_BIG],
@@ -82,6 +88,7 @@ class Source:
             "undecodable": self.undecodable,
             "faults": words[FAULTS],
         }
+        return {name: min(value, MOST) for name, value in totals.items()}
 
     def flushed_through(self, open_part: Optional[Part]) -> int:
         """The position before which every window has settled; ``open_part`` is ours in the open one."""
@@ -100,7 +107,11 @@ class Source:
 
     def drain(self, max_bytes: int) -> list[Record]:
         """The next records; what cannot be read any more is kept for diagnosis and counted."""
+        before = self.reader.cursor
         records = self.reader.drain(max_bytes, owner_gone=self.owner_gone)
+        if self.reader.cursor.position >= END:
+            self.reader.cursor, self.is_nonsense = before, True
+            return []
         if self.reader.quarantined is not None:
             logger.warning("ring %s: %d unreadable bytes given up", self.name, len(self.reader.quarantined))
         return records
@@ -121,18 +132,23 @@ class Rings:
         self._boot_id = boot_id()
         self._mtime_ns = 0
         self._scanned_at = 0.0
+        self._is_short_of_files = False
 
     def scan(self, now: float) -> list[Source]:
         """New sources since the last scan, oldest first. Looks at the directory when it changed, and once a second."""
+        self._set_nonsense_aside()
         try:
             mtime_ns = os.stat(self._directory).st_mtime_ns
         except OSError:
             return []
         if mtime_ns == self._mtime_ns and now - self._scanned_at < RESCAN_S:
             return []
+        try:
+            names = os.listdir(self._directory)
+        except OSError:  # no descriptor is left for it; the next turn looks again
+            return []
         self._mtime_ns, self._scanned_at = mtime_ns, now
         found = []
-        names = os.listdir(self._directory)
         self.refused = {name: reason for name, reason in self.refused.items() if name in names}
         for name in names:
             if name.startswith(UNFINISHED_PREFIX):
@@ -164,6 +180,11 @@ class Rings:
             os.unlink(source.file.path)
         source.file.close()
 
+    def close(self) -> None:
+        """Let go of every ring. They stay where they are."""
+        while self.sources:
+            self.sources.popitem()[1].file.close()
+
     def keep_for_diagnosis(self, source: Source) -> None:
         """Write what a ring gave up to a bounded file in the state directory."""
         quarantined, source.reader.quarantined = source.reader.quarantined, None
@@ -184,9 +205,10 @@ class Rings:
         except FileNotFoundError:
             return None
         except (BadRing, OSError, ValueError) as exc:
-            self._refuse(name, str(exc))
+            self._cannot_open(name, exc)
             return None
         try:
+            _check_words(file)
             if file.header.boot_id != self._boot_id:
                 self._discard(file)
                 return None
@@ -196,6 +218,7 @@ class Rings:
             file.close()
             return None
         self.refused.pop(name, None)
+        self._is_short_of_files = False
         return Source(file, registration, self._cursor_of(file))
 
     def _cursor_of(self, file: RingFile) -> Cursor:
@@ -204,6 +227,19 @@ class Rings:
         if cursor is not None:
             return cursor
         return Cursor(head, UNKNOWN if head else 0)
+
+    def _cannot_open(self, name: str, exc: Exception) -> None:
+        if not isinstance(exc, OSError) or exc.errno not in SHORT_OF_FILES:
+            self._refuse(name, str(exc))
+        elif not self._is_short_of_files:  # nothing is wrong with the ring: the next scan tries again
+            self._is_short_of_files = True
+            logger.warning("a ring cannot be opened now, raise the limit of open files: %s", exc)
+
+    def _set_nonsense_aside(self) -> None:
+        for source in [source for source in self.sources.values() if source.is_nonsense]:
+            self._refuse(RING_PREFIX + source.name, NONSENSE)
+            del self.sources[source.name]
+            source.file.close()
 
     def _refuse(self, name: str, reason: str) -> None:
         if self.refused.get(name) != reason:
@@ -217,6 +253,26 @@ class Rings:
         with contextlib.suppress(OSError):
             os.unlink(file.path)
         file.close()
+
+
+def add_up(counters: dict[str, int], gone: list[Source], discarded: int) -> dict[str, int]:
+    """The totals of all rings that have come and gone. Empty when there is nothing new."""
+    if not gone and not discarded:
+        return {}
+    totals = dict(counters)
+    totals["count.discarded_rings"] = totals.get("count.discarded_rings", 0) + discarded
+    for source in gone:
+        for name, value in source.totals().items():
+            totals[f"count.{name}"] = min(MOST, totals.get(f"count.{name}", 0) + value)
+    return totals
+
+
+def _check_words(file: RingFile) -> None:
+    """What only a worker gone wrong writes: refused where it is its own, put right where it is ours."""
+    if max(file.words[TAIL], file.words[HEAD]) >= END:
+        raise BadRing(NONSENSE)
+    if file.words[NOTICES] > MOST:
+        file.words[NOTICES] = 0
 
 
 def now_ms() -> int:

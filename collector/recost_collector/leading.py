@@ -6,6 +6,7 @@ import contextlib
 import logging
 import os
 import time
+from collections.abc import Callable
 from typing import Optional
 
 from recost import __version__
@@ -13,13 +14,16 @@ from recost.leader import Leader, LeaderKind, write_leader
 from recost.notice import Notice
 from recost.paths import pid_namespace, process_start
 from recost_collector import adoption
+from recost_collector.changes import Changes, Kept
 from recost_collector.courier import Couriers
 from recost_collector.delivery import Delivery
 from recost_collector.drain import Rings
 from recost_collector.election import Election
 from recost_collector.keys import Keys
 from recost_collector.service import LostLead, Service
+from recost_collector.spool import Fenced, SpoolTrouble
 from recost_collector.spool_place import open_spool
+from recost_collector.spool_rows import UNREADABLE
 from recost_collector.wake import Wake
 
 ORPHANS_S = 60.0
@@ -30,27 +34,22 @@ logger = logging.getLogger("recost_collector")
 class Leadership:
     """Everything that exists while this process leads in ``directory``. One thread, but for ``held``."""
 
-    def __init__(self, directory: str, kind: LeaderKind, election: Election) -> None:
+    def __init__(self, directory: str, kind: LeaderKind, election: Election, on_progress: Callable[[], None]) -> None:
+        """``on_progress`` is called between two steps of what a slow disk may make long."""
         self.election = election
-        self.wake = Wake(directory)
         self._directory = directory
-        self._place, self._spool = open_spool(directory)
+        self._on_progress = on_progress
         self._fenced = False
-        adoption.adopt(self._place, directory, self._spool)
-        kept = self._spool.load()
-        trouble = ""
-        if self._spool.moved_aside:
-            logger.warning("the spool was corrupt and is moved aside: %s", self._spool.moved_aside)
-            trouble = f"the spool was corrupt; it is kept as {self._spool.moved_aside} and a new one is started"
-        rings = Rings(directory, kept.cursors, self._place.directory)
-        couriers = Couriers(self, self.wake.call)
-        delivery = Delivery(couriers, Keys(directory), kept.sessions.__getitem__)
-        delivery.restore(kept.destinations, kept.frames)
-        self.service = Service(rings, self._spool, delivery, kept, election.still_leads)
-        self._looked_for_orphans_at = time.monotonic()
-        if trouble:
-            self.service.say_at_start(Notice("degraded", trouble))
-        self._publish(directory, kind)
+        with contextlib.ExitStack() as undo:
+            self.wake = Wake(directory)
+            undo.callback(self.wake.close)
+            self._place, self._spool = open_spool(directory)
+            undo.callback(self._place.release)
+            undo.callback(self._spool.close)
+            self.service = self._take_up()
+            self._looked_for_orphans_at = time.monotonic()
+            self._publish(kind)
+            undo.pop_all()
 
     @property
     def state_dir(self) -> str:
@@ -65,9 +64,12 @@ class Leadership:
         """One round of the service, and once a minute a look for what others left behind."""
         if now - self._looked_for_orphans_at >= ORPHANS_S:
             self._looked_for_orphans_at = now
-            for adopted in adoption.adopt(self._place, self._directory, self._spool):
+            for adopted in self._adopt():
                 self.service.take_over(adopted)
-        self.service.turn()
+        try:
+            self.service.turn()
+        except SpoolTrouble as exc:  # not of a commit: what is in the spool cannot be read any more
+            raise LostLead(f"the spool cannot be read: {exc}") from exc
 
     def finish(self, timeout_s: float) -> None:
         """The end in good order; the lock goes last, so that the next leader finds everything."""
@@ -78,12 +80,47 @@ class Leadership:
     def give_back(self) -> None:
         """Close what we own without writing anything more."""
         self._fenced = True
+        self.service.rings.close()
         self._spool.close()
         self.wake.close()
         self._place.release()
         self.election.resign()
 
-    def _publish(self, directory: str, kind: LeaderKind) -> None:
+    def _take_up(self) -> Service:
+        """A service that goes on from the spool."""
+        self._on_progress()
+        self._adopt()
+        self._on_progress()
+        kept = self._load()
+        self._on_progress()
+        rings = Rings(self._directory, kept.cursors, self._place.directory)
+        couriers = Couriers(self, self.wake.call)
+        delivery = Delivery(couriers, Keys(self._directory), kept.sessions.__getitem__)
+        delivery.restore(kept.destinations, kept.frames)
+        service = Service(rings, self._spool, delivery, kept, self.election.still_leads)
+        aside = self._spool.moved_aside
+        if aside:
+            logger.warning("the spool was corrupt and is moved aside: %s", aside)
+            text = f"the spool was corrupt; it is kept as {aside} and a new one is started"
+            service.say_at_start(Notice("degraded", text))
+        return service
+
+    def _load(self) -> Kept:
+        """What the last leader left; nothing when it cannot be read: a spool must not end every leader to come."""
+        try:
+            return self._spool.load()
+        except (SpoolTrouble, *UNREADABLE):
+            logger.exception("what is in the spool cannot be read")
+            self._spool.start_anew()
+            return self._spool.load()
+
+    def _adopt(self) -> list[Changes]:
+        try:
+            return adoption.adopt(self._place, self._directory, self._spool, self._on_progress)
+        except Fenced as exc:
+            raise LostLead(str(exc)) from exc
+
+    def _publish(self, kind: LeaderKind) -> None:
         pid = os.getpid()
         trouble = self._place.degraded
         leader = Leader(
@@ -97,20 +134,22 @@ class Leadership:
             started_at_ms=time.time_ns() // 1_000_000,
             trouble=trouble,
         )
-        write_leader(directory, leader)
+        write_leader(self._directory, leader)
         if trouble:
             text = f"the collector's state is in {self._place.state_dir}: {trouble}; RECOST_STATE_DIR changes it"
             self.service.say_at_start(Notice("degraded", text))
-        logger.info("leads: directory=%s kind=%s epoch=%d spool=%s", directory, kind, leader.epoch, leader.spool)
+        logger.info("leads: directory=%s kind=%s epoch=%d spool=%s", self._directory, kind, leader.epoch, leader.spool)
 
 
-def lead(directory: str, kind: LeaderKind, patience_s: float) -> Optional[Leadership]:
+def lead(
+    directory: str, kind: LeaderKind, patience_s: float, on_progress: Callable[[], None] = lambda: None
+) -> Optional[Leadership]:
     """Win the election in ``directory``, or None when another collector leads."""
     election = Election(directory)
     if not election.win(patience_s):
         return None
     try:
-        return Leadership(directory, kind, election)
+        return Leadership(directory, kind, election, on_progress)
     except BaseException:
         election.resign()
         raise

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import logging.handlers
 import os
+import resource
 import signal
 import time
 from collections.abc import Callable
@@ -24,6 +26,7 @@ HANG_S = 30.0
 STAY_FOR_WORKERS_S = 10.0
 """After SIGTERM a spawned collector stays so long for its workers: systemd signals the whole group at once."""
 LAST_DELIVERY_S = 3.0
+MANY_FILES = 65_536
 
 logger = logging.getLogger("recost_collector")
 
@@ -56,8 +59,10 @@ def run(
     stop = Stop()
     stop.install()
     _rearm()
+    _raise_file_limit()
     load_exporters()
-    leadership = lead(directory, kind, patience_s)
+    _rearm()
+    leadership = lead(directory, kind, patience_s, _rearm)
     if leadership is None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         return False
@@ -109,6 +114,14 @@ def _loop(leadership: Leadership, kind: LeaderKind, stop: Stop) -> None:
 
 def _may_go(leadership: Leadership, kind: LeaderKind, since_s: float) -> bool:
     return kind == "run" or not leadership.service.rings.sources or since_s > STAY_FOR_WORKERS_S
+
+
+def _raise_file_limit() -> None:
+    """Every ring and every connection takes descriptors; the soft limit is for programs that use ``select``."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = max(soft, MANY_FILES) if hard == resource.RLIM_INFINITY else hard
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _rearm() -> None:

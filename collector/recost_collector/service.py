@@ -17,7 +17,7 @@ from recost.ring.layout import FLUSHES
 from recost_collector.aggregate import Aggregation
 from recost_collector.changes import Changes, Kept, StoredFrame
 from recost_collector.delivery import Delivery
-from recost_collector.drain import Rings, Source
+from recost_collector.drain import Rings, Source, add_up
 from recost_collector.open_window import OpenWindow
 from recost_collector.spool import Fenced, Spool, SpoolTrouble
 from recost_collector.telling import Telling
@@ -33,6 +33,8 @@ DRAIN_S = 0.2
 """How long a turn may drain before it goes on to commit."""
 PROBE_S = 1.0
 STAY_FOR_DELIVERY_S = 600.0
+DROP_SHARE = 8
+"""One part in so many of what waits is dropped at a time when the spool's file is at its bound."""
 
 logger = logging.getLogger("recost_collector")
 
@@ -89,7 +91,7 @@ class Service:
 
     def take_over(self, changes: Changes) -> None:
         """Frames of an orphaned spool are committed in ours: work with them from now on."""
-        self._aggregation.sessions.update(changes.sessions)
+        self._aggregation.take_over(changes.sessions, self._changes)
         self.delivery.restore(changes.destinations, changes.new_frames)
 
     def turn(self) -> None:
@@ -238,6 +240,7 @@ class Service:
                 raise LostLead(str(exc)) from exc
             except SpoolTrouble as exc:
                 self._tell_trouble(str(exc))
+                self._drop_for_room()
                 return
             self._after_commit(moved)
         if dispatch:
@@ -250,19 +253,7 @@ class Service:
         gone = [source for source in self.rings.sources.values() if source.owner_gone and not source.reader.backlog]
         changes.forgotten_rings = [source.name for source in gone]
         changes.cursors = {source.name: source.reader.cursor for source in moved if source not in gone}
-        changes.counters = self._new_totals(gone)
-
-    def _new_totals(self, gone: list[Source]) -> dict[str, int]:
-        """What rings that leave have dropped stays visible in the totals. Empty when nothing is new."""
-        discarded = self.rings.discarded - self._discarded
-        if not gone and not discarded:
-            return {}
-        totals = dict(self._counters)
-        totals["count.discarded_rings"] = totals.get("count.discarded_rings", 0) + discarded
-        for source in gone:
-            for name, value in source.totals().items():
-                totals[f"count.{name}"] = totals.get(f"count.{name}", 0) + value
-        return totals
+        changes.counters = add_up(self._counters, gone, self.rings.discarded - self._discarded)
 
     def _after_commit(self, moved: list[Source]) -> None:
         changes, self._changes = self._changes, Changes()
@@ -289,6 +280,13 @@ class Service:
         if self._spool_max_bytes and over > 0:
             dropped = self.delivery.drop_oldest(over, self._changes)
             logger.warning("the spool is full, the oldest frames are dropped: frames=%d", dropped)
+
+    def _drop_for_room(self) -> None:
+        """Full although the frames are within their bound: other rows have taken the room. The next try comes soon."""
+        if self._spool.is_at_limit():
+            dropped = self.delivery.drop_oldest(self.delivery.spooled_bytes // DROP_SHARE + 1, self._changes)
+            self._commit_wanted = bool(dropped)
+            logger.warning("the spool is at its bound, the oldest frames are dropped: frames=%d", dropped)
 
     def _tell_trouble(self, reason: str) -> None:
         if not self._spool_trouble:

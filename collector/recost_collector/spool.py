@@ -17,20 +17,22 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from typing import Any, Optional
 from urllib.parse import quote
 
 import msgspec
 
-from recost.ring.reader import Cursor
-from recost.session import Destination, Session
-from recost_collector.changes import Changes, DestinationState, Kept, Part, StoredFrame
+from recost_collector.changes import Changes, Kept
+from recost_collector.spool_rows import DAMAGED, FRAME_COLUMNS, UNREADABLE, Rows
 
 SPOOL_FILE = "spool.sqlite3"
 SCHEMA = 1
 PAGE_BYTES = 4096
 HEADROOM_PAGES = 4096
 """Room above ``spool_max_bytes`` for everything that is no frame: cursors, open windows, the indexes."""
+MOST = (1 << 63) - 1
+"""The largest number that a column holds. What comes from shared memory may be larger."""
 
 _TABLES = """
 CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
@@ -50,13 +52,6 @@ CREATE TABLE IF NOT EXISTS destinations (id TEXT PRIMARY KEY, destination BLOB, 
 """
 
 
-_COLUMNS = (
-    *("id", "destination", "session", "key", "sdk_version", "entries", "closed_at_ms", "size"),
-    *("parked", "settled", "tries", "status", "reason"),
-)
-"""Of a frame, all but its body, which stays on disk until it goes out."""
-
-
 class Fenced(Exception):  # noqa: N818 - a finding, not an error of the program
     """Another collector has a newer epoch: this one must exit without writing."""
 
@@ -72,15 +67,18 @@ class Spool:
         """Open or make the spool in ``directory`` and become its newest epoch. A corrupt one is moved aside."""
         self.path = os.path.join(directory, SPOOL_FILE)
         self.moved_aside = ""
+        self._boot_id = boot_id
         try:
-            self._db = _open(self.path)
-        except sqlite3.DatabaseError as exc:
-            if isinstance(exc, sqlite3.OperationalError):  # locked, full: no reason to give the contents up
-                raise SpoolTrouble(str(exc)) from exc
-            self.moved_aside = _move_aside(self.path)
-            self._db = _open(self.path)
-        self._last_frame = self._value("last_frame")
-        self.epoch = self._begin_epoch(boot_id)
+            self._begin()
+        except sqlite3.OperationalError as exc:  # locked, full: no reason to give the contents up
+            raise SpoolTrouble(str(exc)) from exc
+        except (sqlite3.Error, *UNREADABLE):
+            self._begin_anew()
+
+    def start_anew(self) -> None:
+        """Move the spool aside, for it cannot be used, and begin with an empty one. Raises ``SpoolTrouble``."""
+        self._db.close()
+        self._begin_anew()
 
     def limit(self, max_bytes: int) -> None:
         """Bound the file, a little above ``max_bytes`` so that frames are dropped before SQLite refuses."""
@@ -92,55 +90,44 @@ class Spool:
         return self._last_frame
 
     def load(self) -> Kept:
-        """What the last collector committed."""
-        return Kept(
-            cursors={row[0]: Cursor(*row[1:]) for row in self._db.execute("SELECT * FROM cursors")},
-            sessions={
-                row[0]: msgspec.msgpack.decode(row[1], type=Session)
-                for row in self._db.execute("SELECT * FROM sessions")
-            },
-            deltas=self._load_deltas(),
-            frames=self._load_frames(),
-            destinations={
-                row[0]: (
-                    msgspec.msgpack.decode(row[1], type=Destination),
-                    msgspec.msgpack.decode(row[2], type=DestinationState),
-                )
-                for row in self._db.execute("SELECT * FROM destinations")
-            },
-            counters={
-                row[0]: row[1] for row in self._db.execute("SELECT name, value FROM meta WHERE name LIKE 'count.%'")
-            },
-        )
+        """What the last collector committed, without its damaged rows. Raises ``SpoolTrouble``."""
+        rows = Rows(self._db)
+        with _trouble():
+            kept = rows.read()
+        if rows.damaged:
+            kept.counters[DAMAGED] = kept.counters.get(DAMAGED, 0) + len(rows.damaged)
+            with contextlib.suppress(SpoolTrouble):  # the next load meets them again
+                self._remove(rows, kept.counters[DAMAGED])
+        return kept
 
     def body(self, frame_id: int) -> bytes:
         """The bytes of a committed frame."""
-        row = self._db.execute("SELECT body FROM frames WHERE id = ?", (frame_id,)).fetchone()
+        row = self._first("SELECT body FROM frames WHERE id = ?", frame_id)
         return bytes(row[0]) if row else b""
 
     def knows(self, destination_id: str) -> bool:
         """Whether the destination has a row here."""
-        return self._db.execute("SELECT 1 FROM destinations WHERE id = ?", (destination_id,)).fetchone() is not None
+        return self._first("SELECT 1 FROM destinations WHERE id = ?", destination_id) is not None
 
     def has_frames(self, destination_id: str) -> bool:
         """Whether a frame of the destination is here, waiting or parked."""
-        return self._db.execute("SELECT 1 FROM frames WHERE destination = ?", (destination_id,)).fetchone() is not None
+        return self._first("SELECT 1 FROM frames WHERE destination = ?", destination_id) is not None
 
     def commit(self, changes: Changes) -> None:
         """All of ``changes`` or nothing. Raises ``Fenced`` or ``SpoolTrouble``."""
-        try:
-            self._db.execute("BEGIN IMMEDIATE")
-            try:
-                if self._value("epoch") != self.epoch:
-                    raise Fenced(f"epoch {self._value('epoch')} has begun, ours was {self.epoch}")
-                self._write(changes)
-                self._db.execute("COMMIT")
-            except BaseException:
-                if self._db.in_transaction:
-                    self._db.execute("ROLLBACK")
-                raise
-        except sqlite3.Error as exc:
-            raise SpoolTrouble(str(exc)) from exc
+        if _inode(self.path) != self._inode:
+            raise Fenced(f"the spool was removed: {self.path}")
+        with self._transaction():
+            self._write(changes)
+
+    def is_at_limit(self) -> bool:
+        """True when it is its own bound that keeps the spool from growing, and not the disk."""
+        with _trouble():
+            most, pages, free = (
+                self._db.execute(f"PRAGMA {name}").fetchone()[0]
+                for name in ("max_page_count", "page_count", "freelist_count")
+            )
+        return bool(pages - free > most - HEADROOM_PAGES // 2)
 
     def close(self) -> None:
         """Give the file back, with everything committed in it."""
@@ -148,16 +135,18 @@ class Spool:
 
     def _write(self, changes: Changes) -> None:
         many = self._db.executemany
-        many("REPLACE INTO cursors VALUES (?, ?, ?, ?)", [(ring, *at) for ring, at in changes.cursors.items()])
+        many(
+            "REPLACE INTO cursors VALUES (?, ?, ?, ?)", [(ring, *_bounded(at)) for ring, at in changes.cursors.items()]
+        )
         many("DELETE FROM cursors WHERE ring = ?", [(ring,) for ring in changes.forgotten_rings])
+        many("DELETE FROM sessions WHERE id = ?", [(name,) for name in changes.forgotten_sessions])
         many(
             "REPLACE INTO sessions VALUES (?, ?)",
             [(name, msgspec.msgpack.encode(session)) for name, session in changes.sessions.items()],
         )
-        many("DELETE FROM sessions WHERE id = ?", [(name,) for name in changes.forgotten_sessions])
-        many("INSERT INTO deltas VALUES (?, ?, ?)", changes.deltas)
+        many("REPLACE INTO deltas VALUES (?, ?, ?)", changes.deltas)
         many("DELETE FROM deltas WHERE session = ? AND number <= ?", [row[:2] for row in changes.compacted])
-        many("INSERT INTO deltas VALUES (?, ?, ?)", changes.compacted)
+        many("REPLACE INTO deltas VALUES (?, ?, ?)", changes.compacted)
         many("DELETE FROM deltas WHERE session = ? AND number <= ?", changes.closed_windows)
         self._write_frames(changes)
         many(
@@ -167,36 +156,71 @@ class Spool:
                 for name, (destination, state) in changes.destinations.items()
             ],
         )
-        many("REPLACE INTO meta VALUES (?, ?)", [*changes.counters.items(), ("last_frame", self._last_frame)])
+        many(
+            "REPLACE INTO meta VALUES (?, ?)",
+            [*zip(changes.counters, _bounded(changes.counters.values())), ("last_frame", self._last_frame)],
+        )
 
     def _write_frames(self, changes: Changes) -> None:
         many = self._db.executemany
+        gone = [(number,) for number in changes.gone_frames]
+        many("DELETE FROM frames WHERE id = ?", gone)  # first, for the room
+        left = set(changes.gone_frames)
+        new_frames = [frame for frame in changes.new_frames if frame.id not in left]
         many(
-            f"INSERT OR IGNORE INTO frames (body, {', '.join(_COLUMNS)}) VALUES (?{', ?' * len(_COLUMNS)})",  # noqa: S608 - constants
-            [(frame.body, *(getattr(frame, name) for name in _COLUMNS)) for frame in changes.new_frames],
+            f"INSERT OR IGNORE INTO frames (body, {', '.join(FRAME_COLUMNS)}) VALUES (?{', ?' * len(FRAME_COLUMNS)})",  # noqa: S608 - constants
+            [(frame.body, *(getattr(frame, name) for name in FRAME_COLUMNS)) for frame in new_frames],
         )
-        many("INSERT INTO settles VALUES (?, ?, ?, ?)", [(f.id, *part) for f in changes.new_frames for part in f.parts])
+        many("REPLACE INTO settles VALUES (?, ?, ?, ?)", [(f.id, *part) for f in new_frames for part in f.parts])
         many(
             "UPDATE frames SET parked = ?, settled = ?, tries = ?, status = ?, reason = ? WHERE id = ?",
             [(f.parked, f.settled, f.tries, f.status, f.reason, f.id) for f in changes.changed_frames],
         )
-        gone = [(number,) for number in changes.gone_frames]
-        many("DELETE FROM frames WHERE id = ?", gone)
-        many("DELETE FROM settles WHERE frame = ?", gone)
+        settled = [(frame.id,) for frame in (*new_frames, *changes.changed_frames) if frame.settled]
+        many("DELETE FROM settles WHERE frame = ?", [*gone, *settled])
 
-    def _load_deltas(self) -> dict[str, list[tuple[int, bytes]]]:
-        deltas: dict[str, list[tuple[int, bytes]]] = {}
-        for name, number, body in self._db.execute("SELECT session, number, body FROM deltas ORDER BY session, number"):
-            deltas.setdefault(name, []).append((number, body))
-        return deltas
+    def _remove(self, rows: Rows, count: int) -> None:
+        with self._transaction():
+            for statement, parameters in rows.damaged:
+                self._db.execute(statement, parameters)
+            self._db.execute("DELETE FROM settles WHERE frame NOT IN (SELECT id FROM frames)")
+            self._db.execute("REPLACE INTO meta VALUES (?, ?)", (DAMAGED, count))
 
-    def _load_frames(self) -> list[StoredFrame]:
-        parts: dict[int, list[Part]] = {}
-        for frame, *part in self._db.execute("SELECT frame, ring, start, position FROM settles"):
-            parts.setdefault(frame, []).append(Part(*part))
-        rows = self._db.execute(f"SELECT {', '.join(_COLUMNS)} FROM frames ORDER BY id")  # noqa: S608 - constants
-        found = ({**dict(zip(_COLUMNS, row)), "body": b"", "parts": parts.get(row[0], ())} for row in rows)
-        return [msgspec.convert(frame, StoredFrame, strict=False) for frame in found]
+    def _begin(self) -> None:
+        self._db = _open(self.path)
+        try:
+            self._inode = _inode(self.path)
+            highest = self._db.execute("SELECT max(id) FROM frames").fetchone()[0] or 0
+            self._last_frame = max(self._value("last_frame"), int(highest))
+            self.epoch = self._begin_epoch(self._boot_id)
+        except BaseException:
+            self._db.close()
+            raise
+
+    def _begin_anew(self) -> None:
+        self.moved_aside = _move_aside(self.path)
+        with _trouble():
+            self._begin()
+
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """All or nothing, and only while the epoch is ours."""
+        with _trouble():
+            self._db.execute("BEGIN IMMEDIATE")
+            try:
+                if self._value("epoch") != self.epoch:
+                    raise Fenced(f"epoch {self._value('epoch')} has begun, ours was {self.epoch}")
+                yield
+                self._db.execute("COMMIT")
+            except BaseException:
+                if self._db.in_transaction:
+                    self._db.execute("ROLLBACK")
+                raise
+
+    def _first(self, query: str, parameter: object) -> Optional[tuple[Any, ...]]:
+        with _trouble():
+            found: Optional[tuple[Any, ...]] = self._db.execute(query, (parameter,)).fetchone()
+        return found
 
     def _begin_epoch(self, boot_id: str) -> int:
         self._db.execute("BEGIN IMMEDIATE")
@@ -221,6 +245,27 @@ def peek(directory: str) -> tuple[int, str]:
             return rings, boot[0] if boot else ""
     except sqlite3.Error as exc:
         raise SpoolTrouble(str(exc)) from exc
+
+
+@contextlib.contextmanager
+def _trouble() -> Iterator[None]:
+    try:
+        yield
+    except sqlite3.Error as exc:
+        raise SpoolTrouble(str(exc)) from exc
+
+
+def _bounded(numbers: Iterable[int]) -> list[int]:
+    return [min(number, MOST) for number in numbers]
+
+
+def _inode(path: str) -> tuple[int, int]:
+    """Zeros when nothing is there."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _open(path: str) -> sqlite3.Connection:

@@ -58,6 +58,9 @@ def open_spool(runtime: str, patience_s: float = 5.0) -> tuple[Place, Spool]:
         except (OSError, SpoolTrouble) as exc:
             degraded = f"{state} cannot hold it: {exc}"
             place.release()
+        except BaseException:
+            place.release()
+            raise
     raise OSError(f"no place for a spool: {degraded}")
 
 

@@ -10,13 +10,14 @@ import os
 import sqlite3
 import time
 from typing import Optional
+from urllib.parse import quote
 
 import msgspec
 
 from recost import session
 from recost.leader import LEADER_LOCK, Leader, has_leader, read_leader
 from recost.paths import open_private_dir, process_start, runtime_dir
-from recost.ring.files import RING_PREFIX, open_ring
+from recost.ring.files import RING_PREFIX, RingFile, open_ring
 from recost.ring.layout import DROPPED_BIG, DROPPED_FULL, FAULTS, HEAD, HEARTBEAT, RECORDS, TAIL, BadRing
 from recost_collector.changes import DestinationState
 from recost_collector.spool import SPOOL_FILE
@@ -58,6 +59,8 @@ class DestinationStatus(msgspec.Struct):
     wait_until_ms: int
     last_error: str
     last_error_at_ms: int
+    parked_reasons: list[str] = []
+    """Why the parked windows are, each reason once, the most frequent first."""
 
 
 class Status(msgspec.Struct):
@@ -83,7 +86,7 @@ def gather() -> Status:
     """Look at everything once. Waits up to ``BEAT_WAIT_S`` for a sign of life of the leader."""
     directory = runtime_dir()
     status = Status(directory, None, False, None, [], {}, [], {}, 0, [])
-    if not os.path.isdir(directory):
+    if not os.path.lexists(directory):
         return status
     os.close(open_private_dir(directory))
     status.leader = read_leader(directory)
@@ -100,44 +103,42 @@ def to_json(status: Status) -> str:
 
 def _read_rings(directory: str, status: Status) -> None:
     beats = []
-    for name in sorted(os.listdir(directory)):
-        if not name.startswith(RING_PREFIX):
-            continue
-        try:
-            file = open_ring(os.path.join(directory, name))
-        except FileNotFoundError:
-            continue
-        except (BadRing, OSError, ValueError) as exc:
-            status.refused[name] = str(exc)
-            continue
-        try:
-            found = session.decode(file.session_block).session
-        except (BadRing, msgspec.MsgspecError) as exc:
-            status.refused[name] = str(exc)
-            continue
-        words, header = file.words, file.header
-        same_namespace = (
-            header.pid_namespace == os.stat("/proc/self/ns/pid").st_ino if os.path.exists("/proc") else True
-        )
-        status.rings.append(
-            RingStatus(
-                name=name,
-                pid=header.pid,
-                alive=process_start(header.pid) == header.process_start if same_namespace else None,
-                project=found.destination.project_id,
-                environment=found.environment,
-                destination=found.destination.url,
-                sdk_version=found.sdk_version,
-                recorded=words[RECORDS],
-                backlog_bytes=max(0, words[TAIL] - words[HEAD]),
-                capacity_bytes=header.capacity,
-                dropped=words[DROPPED_FULL] + words[DROPPED_BIG],
-                faults=words[FAULTS],
-            )
-        )
-        beats.append((words, words[HEARTBEAT]))
-    if beats:
-        status.beating = _wait_for_beat(beats)
+    with contextlib.ExitStack() as opened:
+        for name in sorted(os.listdir(directory)):
+            if not name.startswith(RING_PREFIX):
+                continue
+            try:
+                file = open_ring(os.path.join(directory, name))
+                opened.callback(file.close)
+                found = session.decode(file.session_block).session
+            except FileNotFoundError:
+                continue
+            except (BadRing, OSError, ValueError, msgspec.MsgspecError) as exc:
+                status.refused[name] = str(exc)
+                continue
+            status.rings.append(_ring_status(name, file, found))
+            beats.append((file.words, file.words[HEARTBEAT]))
+        if beats:
+            status.beating = _wait_for_beat(beats)
+
+
+def _ring_status(name: str, file: RingFile, found: session.Session) -> RingStatus:
+    words, header = file.words, file.header
+    same_namespace = header.pid_namespace == os.stat("/proc/self/ns/pid").st_ino if os.path.exists("/proc") else True
+    return RingStatus(
+        name=name,
+        pid=header.pid,
+        alive=process_start(header.pid) == header.process_start if same_namespace else None,
+        project=found.destination.project_id,
+        environment=found.environment,
+        destination=found.destination.url,
+        sdk_version=found.sdk_version,
+        recorded=words[RECORDS],
+        backlog_bytes=max(0, words[TAIL] - words[HEAD]),
+        capacity_bytes=header.capacity,
+        dropped=words[DROPPED_FULL] + words[DROPPED_BIG],
+        faults=words[FAULTS],
+    )
 
 
 def _wait_for_beat(beats: list[tuple[memoryview, int]]) -> bool:
@@ -153,19 +154,35 @@ def _read_spool(directory: str, status: Status) -> None:
     path = _spool_path(directory, status.leader)
     if path is None:
         return
-    with contextlib.closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=1.0)) as db:
-        for name, value in db.execute("SELECT name, value FROM meta WHERE name LIKE 'count.%'"):
-            status.totals[name.partition(".")[2]] = value
-        status.open_sessions = db.execute("SELECT count(DISTINCT session) FROM deltas").fetchone()[0]
-        waiting = {
-            row[0]: row[1:]
-            for row in db.execute(
-                "SELECT destination, sum(NOT parked), sum((NOT parked) * size), sum(parked) FROM frames"
-                " GROUP BY destination"
-            )
-        }
-        for name, destination, state in db.execute("SELECT id, destination, state FROM destinations"):
-            status.destinations.append(_destination_status(destination, state, waiting.get(name, (0, 0, 0))))
+    try:
+        with contextlib.closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=1.0)) as db:
+            _read_rows(db, status)
+    except (sqlite3.Error, msgspec.MsgspecError, TypeError) as exc:
+        text = f"the spool cannot be read: {exc}; the collector moves it aside at its next start: {path}"
+        status.problems.append(text)
+
+
+def _read_rows(db: sqlite3.Connection, status: Status) -> None:
+    for name, value in db.execute("SELECT name, value FROM meta WHERE name LIKE 'count.%'"):
+        status.totals[name.partition(".")[2]] = value
+    status.open_sessions = db.execute("SELECT count(DISTINCT session) FROM deltas").fetchone()[0]
+    waiting = {
+        row[0]: row[1:]
+        for row in db.execute(
+            "SELECT destination, sum(NOT parked), sum((NOT parked) * size), sum(parked) FROM frames"
+            " GROUP BY destination"
+        )
+    }
+    reasons: dict[str, list[str]] = {}
+    for name, code, reason in db.execute(
+        "SELECT destination, status, reason FROM frames WHERE parked"
+        " GROUP BY destination, status, reason ORDER BY count(*) DESC"
+    ):
+        reasons.setdefault(name, []).append(f"{reason} ({code})" if code and str(code) not in reason else reason)
+    for name, destination, state in db.execute("SELECT id, destination, state FROM destinations"):
+        status.destinations.append(
+            _destination_status(destination, state, waiting.get(name, (0, 0, 0)), reasons.get(name, []))
+        )
 
 
 def _spool_path(directory: str, leader: Optional[Leader]) -> Optional[str]:
@@ -181,7 +198,9 @@ def _spool_path(directory: str, leader: Optional[Leader]) -> Optional[str]:
     return path if os.path.exists(path) else None
 
 
-def _destination_status(destination: bytes, state: bytes, waiting: tuple[int, int, int]) -> DestinationStatus:
+def _destination_status(
+    destination: bytes, state: bytes, waiting: tuple[int, int, int], reasons: list[str]
+) -> DestinationStatus:
     found = msgspec.msgpack.decode(destination, type=session.Destination)
     stands = msgspec.msgpack.decode(state, type=DestinationState)
     keys = stands.keys.values()
@@ -198,6 +217,7 @@ def _destination_status(destination: bytes, state: bytes, waiting: tuple[int, in
         wait_until_ms=max((key.wait_until_ms for key in keys), default=0),
         last_error=stands.last_error,
         last_error_at_ms=stands.last_error_at_ms,
+        parked_reasons=reasons,
     )
 
 
@@ -230,9 +250,8 @@ def _destination_problems(found: DestinationStatus) -> list[str]:
     if found.suspended:
         problems.append(f"delivery to {found.destination} is suspended, the key was refused: set a valid api_key")
     if found.parked:
-        problems.append(
-            f"{found.parked} windows are parked, {found.destination} will not take them: {found.last_error}"
-        )
+        reasons = ", ".join(found.parked_reasons[:3])
+        problems.append(f"{found.parked} windows are parked, {found.destination} will not take them: {reasons}")
     if found.waiting and found.last_error_at_ms > found.delivered_at_ms and not found.suspended:
         problems.append(f"{found.waiting} windows wait for {found.destination}: {found.last_error}")
     return problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import select
 
@@ -35,8 +36,7 @@ class Wake:
 
     def wait(self, timeout_s: float) -> None:
         """Sleep until somebody calls, at most ``timeout_s``."""
-        ready, _, _ = select.select([self._fd], [], [], max(0.0, timeout_s))
-        if ready:
+        if _is_readable(self._fd, max(0.0, timeout_s)):
             with contextlib.suppress(OSError):
                 os.read(self._fd, DRAIN_BYTES)
 
@@ -45,3 +45,12 @@ class Wake:
         with contextlib.suppress(OSError):
             os.unlink(self._path)
         os.close(self._fd)
+
+
+def _is_readable(fd: int, timeout_s: float) -> bool:
+    """``select`` cannot take a descriptor from 1024 on, and a server's process may have used those up."""
+    if not hasattr(select, "poll"):
+        return bool(select.select([fd], [], [], timeout_s)[0])
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return bool(poll.poll(math.ceil(timeout_s * 1000)))

@@ -8,14 +8,17 @@ keeps one; a forked child drops its copy of this one with a single close.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import mmap
 import os
 import stat
+import sys
 import time
 import zlib
-from typing import NamedTuple
+from collections.abc import Iterator
+from typing import Any, NamedTuple
 
 from recost.paths import boot_id, pid_namespace, process_start
 from recost.ring.layout import (
@@ -35,6 +38,12 @@ RING_PREFIX = "ring-"
 UNFINISHED_PREFIX = "new-"
 SHARE_OF_FREE = 64
 """A ring takes at most this part of what is free: hundreds of workers fit into a container's 64 MB."""
+LOW_NUMBERS = 16
+"""Below it a program may expect descriptors of its own: stdio that it closed, or what it hands to a child."""
+STDERR = 2
+
+_kept: list[mmap.mmap] = []
+"""Mappings of rings whose descriptors the program closed: freeing one would close whatever has its number now."""
 
 
 class RingFile(NamedTuple):
@@ -47,6 +56,8 @@ class RingFile(NamedTuple):
     data: memoryview
     lock_fd: int
     """Owner: holds the flock for life. Reader: an unlocked descriptor to probe it with."""
+    lock_inode: tuple[int, int]
+    """Device and inode behind ``lock_fd``: the program may close it and get the number for a file of its own."""
 
     @property
     def session_block(self) -> bytes:
@@ -60,12 +71,36 @@ class RingFile(NamedTuple):
         """True when nobody holds the lock. Then we do, and the ring is ours to reap."""
         return _try_lock(self.lock_fd)
 
+    def lock_is_ours(self) -> bool:
+        """True while ``lock_fd`` is the descriptor that we opened. Never raises."""
+        try:
+            return _inode(os.fstat(self.lock_fd)) == self.lock_inode
+        except OSError:
+            return False
+
+    def is_gone(self) -> bool:
+        """True when the file was removed, or the program closed our descriptor of it. Never raises."""
+        try:
+            found = os.fstat(self.lock_fd)
+        except OSError:
+            return True
+        return _inode(found) != self.lock_inode or found.st_nlink == 0
+
+    def close_lock(self) -> None:
+        """Close our copy of the lock, and nothing that took its number meanwhile. Never raises."""
+        if self.lock_is_ours():
+            with contextlib.suppress(OSError):
+                os.close(self.lock_fd)
+        elif not self.memory.closed and self.memory not in _kept:
+            _kept.append(self.memory)
+
     def close(self) -> None:
         """Unmap and close; for the owner this also lets the lock go."""
         self.words.release()
         self.data.release()
-        self.memory.close()
-        os.close(self.lock_fd)
+        if self.lock_is_ours():
+            self.memory.close()
+        self.close_lock()
 
 
 def create_ring(directory: str, session_block: bytes, wanted_capacity: int) -> RingFile:
@@ -137,10 +172,10 @@ def _create(directory: str, session_block: bytes, capacity: int) -> RingFile:
         created_at_ns=time.time_ns(),
     )
     lock_fd = -1
-    fd = os.open(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = _open_high(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         _allocate(fd, header.file_bytes)
-        lock_fd = os.open(unfinished, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        lock_fd = _open_high(unfinished, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         ring = _map(path, header, fd, lock_fd)
         ring.memory[SESSION_BLOCK : SESSION_BLOCK + len(session_block)] = session_block
@@ -155,8 +190,7 @@ def _create(directory: str, session_block: bytes, capacity: int) -> RingFile:
 
 
 def _map(path: str, header: Header, fd: int, lock_fd: int) -> RingFile:
-    flags = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
-    memory = mmap.mmap(fd, header.file_bytes, flags=flags)
+    memory = _map_file(fd, header.file_bytes)
     view = memoryview(memory)
     return RingFile(
         path=path,
@@ -165,7 +199,42 @@ def _map(path: str, header: Header, fd: int, lock_fd: int) -> RingFile:
         words=view[: 2 * PAGE].cast("Q"),
         data=view[header.data_offset : header.file_bytes],
         lock_fd=lock_fd,
+        lock_inode=_inode(os.fstat(lock_fd)),
     )
+
+
+def _map_file(fd: int, size: int) -> mmap.mmap:
+    """A shared mapping. Up to Python 3.12 it keeps a descriptor of its own, at the lowest free number above stdio."""
+    untracked: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+    with _stdio_taken():
+        return mmap.mmap(fd, size, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0), **untracked)
+
+
+def _open_high(path: str, flags: int) -> int:
+    with _stdio_taken():  # else another thread's print() could go into our file for an instant
+        fd = os.open(path, flags, 0o600)
+    try:
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS)
+    finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _stdio_taken() -> Iterator[None]:
+    """No new descriptor is 0, 1 or 2 meanwhile, in a program that closed its own. Leaves them as they were."""
+    taken: list[int] = []
+    try:
+        while not taken or taken[-1] <= STDERR:
+            taken.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+        os.close(taken.pop())
+        yield
+    finally:
+        for fd in taken:
+            os.close(fd)
+
+
+def _inode(found: os.stat_result) -> tuple[int, int]:
+    return found.st_dev, found.st_ino
 
 
 def _allocate(fd: int, size: int) -> None:

@@ -10,10 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from recost.event import CallEvent
 from recost.ring.layout import HEAD
 from recost.session import Destination, Session
 from recost_collector.changes import Changes, DestinationState, StoredFrame
 from recost_collector.leading import Leadership, lead
+from recost_collector.open_window import OpenWindow
 from recost_collector.spool import SPOOL_FILE, Fenced, Spool, SpoolTrouble
 from tests.collector.collecting import (
     Worker,
@@ -42,7 +44,11 @@ def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:
     changes.new_frames.append(frame)
     changes.sessions["s"] = Session(destination)
     changes.destinations[destination.id] = (destination, DestinationState(delivered=3))
-    changes.deltas.append(("s", 1, b"delta"))
+    window = OpenWindow("s", Session(destination))
+    window.add(CallEvent(1, 2, "GET", "https", "api.example.com", "/v1/x", 200, 3, 4), now=0.0)
+    delta = window.delta()
+    assert delta is not None
+    changes.deltas.append(("s", 1, delta))
     spool.commit(changes)
     spool.close()
 
@@ -55,7 +61,7 @@ def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:
     assert again.body(frame.id) == b"x" * 10
     assert kept.sessions["s"] == Session(destination)
     assert kept.destinations[destination.id][1].delivered == 3
-    assert kept.deltas == {"s": [(1, b"delta")]}
+    assert kept.deltas == {"s": [(1, delta)]}
     assert again.next_frame_id() > frame.id, "numbers are never given twice"
     again.close()
 
@@ -106,6 +112,8 @@ def test_a_full_spool_takes_nothing_of_a_transaction_and_goes_on_when_there_is_r
     spool._db.execute("PRAGMA max_page_count = 60")
     changes = Changes()
     changes.new_frames.append(_frame(spool, destination, 400_000))
+    changes.sessions["s"] = Session(destination)
+    changes.destinations[destination.id] = (destination, DestinationState())
 
     with pytest.raises(SpoolTrouble, match="full"):
         spool.commit(changes)

@@ -116,7 +116,7 @@ def test_a_fork_amid_looks_for_the_leader_inherits_no_lock(place: Place):
             thread = threading.Thread(target=look)
             thread.start()
             children = [start_child(over.wait) for _ in range(100)]
-            assert not has_leader(directory)
+            wait_until(lambda: not has_leader(directory), 5, "the lock to be free")
             over.put()
             thread.join()
             assert [wait_for_child(pid) for pid in children] == [0] * len(children)

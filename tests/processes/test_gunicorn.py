@@ -37,7 +37,10 @@ EXAMPLE = ROOT / "examples" / "gunicorn"
 APP = "tests.processes.gunicorn_app:app"
 CLIENTS = ["/urllib3", "/requests"]
 THREADS = {"sync": 1, "gthread": 4}
-INIT = {"the application": {"APP_CALLS_INIT": "1"}, "the hooks": {"CONF_HAS_HOOKS": "all"}}
+INIT = {
+    "the application": {"APP_CALLS_INIT": "1"},
+    "the hooks": {"CONF_HAS_HOOKS": "all", "RECOST_AUTO_SHUTDOWN_HANDLERS": "0"},  # so it is worker_exit that delivers
+}
 
 
 class Server:
@@ -137,9 +140,9 @@ def test_hooks_make_no_second_one_beside_the_applications(api: Api, preload: boo
             wait_until(lambda: len(server.bodies) == 4, 30, "requests to all workers")
         assert len(rings()) == 4
         server.stop()
+    wait_until_idle()
     assert delivered() == api.calls
     assert {window["environment"] for window in windows()} == {"development"}
-    wait_until_idle()
 
 
 @pytest.mark.parametrize(("kind", "preload"), [("sync", True), ("gthread", False)])

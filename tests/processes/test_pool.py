@@ -10,10 +10,11 @@ from typing import Callable
 import pytest
 
 import recost
+from examples.standins import ProviderStandIn
 from recost import RecostConfig, _runtime
 from recost.workers.multiprocessing import Initializer, Pool, ProcessPoolExecutor, _restore, initializer
 from tests.harness import run_child
-from tests.processes.support import Api, counts, run_program, wait_until_delivered, wait_until_idle, windows
+from tests.processes.support import ROOT, Api, counts, run_program, wait_until_delivered, wait_until_idle, windows
 
 PROGRAM = Path(__file__).with_name("pool_program.py")
 KEY = "rc-a-key-that-nobody-may-see"
@@ -67,6 +68,13 @@ def test_spawned_children_without_the_helper_do_not_capture(api: Api):
     run_program(PROGRAM, "Pool", "spawn", api.url)
     wait_until_idle()
     assert counts("pool") == {"/parent": 1}
+
+
+def test_the_example_accounts_for_all_of_its_processes():
+    with ProviderStandIn(error_rate=0, latency_scale=0.1) as providers:
+        output = run_program(ROOT / "examples" / "pool.py", "forkserver", GITHUB_URL=providers.url("github"))
+        assert output.count("stars") == providers.total() == 5
+        wait_until_delivered(5, "pool")
 
 
 def test_the_config_is_the_one_of_the_moment_at_which_a_child_is_started():

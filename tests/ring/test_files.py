@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import errno
 import fcntl
+import gc
 import os
 import stat
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -75,6 +77,51 @@ def test_a_child_that_closes_its_copy_leaves_the_lock_to_its_parent(tmp_path: Pa
 
     assert run_child(child) == 0
     assert not ring.seen.owner_gone()
+
+
+def test_in_a_program_that_closed_its_stdio_no_file_of_ours_takes_its_numbers(tmp_path: Path) -> None:
+    def child() -> None:
+        os.closerange(0, 3)
+        ring = create_ring(str(tmp_path), b"", MIN_CAPACITY)
+        free = [os.open(os.devnull, os.O_RDWR) for _ in range(3)]
+        assert free == [0, 1, 2], free
+        assert ring.lock_fd >= 16
+
+    assert run_child(child) == 0
+
+
+def test_files_that_got_the_numbers_of_descriptors_that_the_program_closed_stay_open(tmp_path: Path) -> None:
+    """Also when the mapping is freed, which has a descriptor of its own up to Python 3.12."""
+
+    def child() -> None:
+        ring = create_ring(str(tmp_path), b"", MIN_CAPACITY)
+        lock_fd = ring.lock_fd
+        os.closerange(3, 256)
+        assert ring.is_gone()
+        files = [tempfile.TemporaryFile() for _ in range(40)]  # noqa: SIM115 - the program keeps them open
+        assert lock_fd in [file.fileno() for file in files]
+        assert ring.is_gone()
+        assert not ring.lock_is_ours()
+        ring.close_lock()
+        ring.close()
+        del ring
+        gc.collect()
+        for file in files:
+            os.fstat(file.fileno())
+
+    assert run_child(child) == 0
+
+
+def test_a_ring_is_gone_once_its_file_is_removed_and_its_lock_closes_once(tmp_path: Path) -> None:
+    ring = create_ring(str(tmp_path), b"", MIN_CAPACITY)
+    assert not ring.is_gone()
+    os.unlink(ring.path)
+
+    assert ring.is_gone()
+    assert ring.lock_is_ours()
+    ring.close_lock()
+    ring.close_lock()
+    assert not ring.lock_is_ours()
 
 
 @pytest.fixture
