@@ -69,6 +69,9 @@ def _watch(pids: dict[int, int], seconds: float) -> dict[int, Use]:
     before = {name: _cpu_ns(pid) for name, pid in pids.items()}
     started_ns = time.monotonic_ns()
     time.sleep(seconds)
+    # A short look on a busy machine may miss every waking of one of them, and a share of nothing is no figure.
+    while any(_cpu_ns(pid) == before[name] for name, pid in pids.items()):
+        time.sleep(seconds)
     watched_ns = time.monotonic_ns() - started_ns
     return {name: _use(pid, (_cpu_ns(pid) - before[name]) / watched_ns) for name, pid in pids.items()}
 
