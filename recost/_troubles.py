@@ -32,8 +32,6 @@ class Troubles:
             self._episodes.add(episode)
             self.later(error)
 
-    once = during
-
     def over(self, episode: str) -> None:
         self._episodes.discard(episode)
 
