@@ -92,7 +92,7 @@ def start(directory: str, ring: RingFile) -> None:
     wait_for_heartbeat(ring)
     if spawned is not None:
         wait_for(spawned.reap, START_S, "the middle process to end")
-        spawned.release()
+        spawned.leave()
 
 
 def _enter(here: Place, variables: Mapping[str, str]) -> None:

@@ -67,7 +67,7 @@ def _spawn() -> list[float]:
         assert spawned is not None
         wait_for_heartbeat(ring.file)
         wait_for(spawned.reap, START_S, "the middle process to end")
-        spawned.release()
+        spawned.leave()
         runtime.dispose(0)
         ring.leave()
     return [took_us, later_us, cpu_us]

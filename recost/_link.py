@@ -15,7 +15,8 @@ import time
 from typing import Callable
 
 from recost._native import native, new_lock, new_rlock, start_thread
-from recost._spawn import SpawnLock, Starts
+from recost._spawn import SpawnLock
+from recost._starts import Starts
 from recost._version import __version__
 from recost.leader import HANDOVER_SIGNAL, has_leader, read_leader, wake_leader
 from recost.notice import Notice
@@ -66,7 +67,7 @@ class Link:
         self._beat = 0
         self._silent_looks = 0
         self._silence_counted_at = 0.0
-        self._starts = Starts(directory)
+        self._starts = Starts()
         self._is_watched = False
         self._start_failed = False
         self._version_checked = False

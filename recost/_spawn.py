@@ -1,9 +1,11 @@
 """Start a collector as nobody's child, from a worker that may be in any state.
 
-The worker holds the spawn lock and hands its descriptor on; the collector frees the lock once it leads.  The
-interpreter is started with ``posix_spawn`` (no Python code runs in a forked copy of the application), forks once
-before it imports anything and lets the middle process end, so that an application that waits for children of its
-own does not meet it for longer than an interpreter takes to start.  No key is in arguments or environment.
+The worker holds the spawn lock and hands its descriptor on; the collector frees the lock once it leads.  A pipe that
+only the collector writes to tells the worker that it leads or has ended, whatever ended it: nothing is ever written,
+it is closed.  The interpreter is started with ``posix_spawn`` (no Python code runs in a forked copy of the
+application), forks once before it imports anything and lets the middle process end, so that an application that
+waits for children of its own does not meet it for longer than an interpreter takes to start.  No key is in arguments
+or environment.
 """
 
 from __future__ import annotations
@@ -14,41 +16,56 @@ import importlib.util
 import os
 import signal
 import sys
-import time
-from typing import Optional
+from typing import NamedTuple, Optional
 
 from recost._native import native
 from recost.leader import SPAWN_LOCK, has_leader, open_lock, try_lock, unlock
 from recost.paths import absolute
 
-SPAWN_FD = 3
-"""Where the collector finds the spawn lock."""
-START_S = 10.0
-"""How long a started collector may take to show itself; also the pause between the first two that do not."""
-MAX_PAUSE_S = 60.0
+SPAWN_FD, PIPE_FD = 3, 4
+"""Where the collector finds the spawn lock, and its end of the pipe."""
 NEEDED = ("recost", "recost_collector", "msgspec", "filelock", "urllib3", "websockets")
+LOW_NUMBERS = 16
+"""Our descriptors are above: posix_spawn puts copies at the numbers of stdio and at the two above."""
 
 
 # gevent's would make a hub on our thread, and make the start of a process wait for it.
 _posix_spawn = native("posix", "posix_spawn")
 _waitpid = native("posix", "waitpid")
+_poll = native("select", "poll")
+
+
+class Descriptor(NamedTuple):
+    """One of ours, with what it was opened on: a program may close all it finds and get the number for its own."""
+
+    fd: int
+    inode: tuple[int, int]
+
+    def is_ours(self) -> bool:
+        """True while it is what we opened."""
+        try:
+            return _inode(self.fd) == self.inode
+        except OSError:
+            return False
+
+    def close(self) -> None:
+        """Once or more often; never closes what is not ours."""
+        if self.is_ours():
+            with contextlib.suppress(OSError):
+                os.close(self.fd)
 
 
 class SpawnLock:
     """The right to look for a leader and to start one. ``taken`` is False when another worker has it."""
 
     def __init__(self, directory: str) -> None:
-        fd = open_lock(directory, SPAWN_LOCK)
-        try:
-            # Above the low numbers, for posix_spawn puts it at SPAWN_FD and the two must differ.
-            self.fd = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 16)
-        finally:
-            os.close(fd)
+        self.descriptor = _moved_up(open_lock(directory, SPAWN_LOCK))
         self.directory = directory
         self._owner_pid = os.getpid()
+        self._is_held = True
         self.taken = False
         try:
-            self.taken = try_lock(self.fd)
+            self.taken = self.take()
         except BaseException:
             self.release()
             raise
@@ -59,33 +76,40 @@ class SpawnLock:
     def __exit__(self, *_: object) -> None:
         self.release()
 
+    def take(self) -> bool:
+        """Take it, or take it back from a collector that has ended with it. False: another worker has it."""
+        return self.descriptor.is_ours() and try_lock(self.descriptor.fd)
+
     def hand_on(self) -> SpawnLock:
         """The same lock for another owner: our own ``release`` does nothing from here on."""
         other: SpawnLock = object.__new__(SpawnLock)
         other.__dict__.update(self.__dict__)
-        self.fd = -1
+        self._is_held = False
         return other
 
     def release(self) -> None:
         """Give it up, once. A forked child only closes its copy: the lock is not its to free."""
-        fd, self.fd = self.fd, -1
-        if fd < 0:
-            return
-        with contextlib.suppress(OSError):
-            if self.taken and os.getpid() == self._owner_pid:
-                unlock(fd)
-        with contextlib.suppress(OSError):
-            os.close(fd)
+        if self._is_held and self.taken and os.getpid() == self._owner_pid and self.descriptor.is_ours():
+            with contextlib.suppress(OSError):
+                unlock(self.descriptor.fd)
+        self.leave()
+
+    def leave(self) -> None:
+        """Close our copy, once. A collector that has one, too, goes on holding the lock."""
+        if self._is_held:
+            self._is_held = False
+            self.descriptor.close()
 
 
 class Spawned:
-    """A start under way: the middle process, and our copy of the spawn lock."""
+    """A start under way: the middle process, our copy of the spawn lock, and our end of the pipe."""
 
-    def __init__(self, pid: int, lock: SpawnLock) -> None:
+    def __init__(self, pid: int, lock: SpawnLock, pipe: Descriptor) -> None:
         self.pid = pid
         self.exit_code = 0
         """Of the middle process, once it is gone; 0 too when somebody else took it from the kernel."""
         self._lock = lock
+        self._pipe = pipe
         self._reaped = False
 
     def reap(self) -> bool:
@@ -106,74 +130,28 @@ class Spawned:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
-    def release(self) -> None:
-        """Give up the spawn lock."""
+    def came_to_nothing(self) -> bool:
+        """True when the collector has ended and nobody leads. Unknown, so False, while a fork's copy keeps the pipe."""
+        if not self._is_closed() or not self._lock.take():
+            return False
+        return not has_leader(self._lock.directory)
+
+    def give_up(self) -> None:
+        """Free the spawn lock for every copy, those included that a fork has leaked."""
+        self._pipe.close()
         self._lock.release()
 
+    def leave(self) -> None:
+        """Let the collector have the lock for as long as it needs it."""
+        self._pipe.close()
+        self._lock.leave()
 
-class Starts:
-    """One worker's starts of collectors, one at a time, with a pause that grows while they come to nothing."""
-
-    def __init__(self, directory: str) -> None:
-        self._directory = directory
-        self._under_way: Optional[Spawned] = None
-        self._began_at = 0.0
-        self._next_at = 0.0
-        self._pause_s = START_S
-
-    def may_begin(self) -> bool:
-        """True when none is under way, and no pause."""
-        return self._under_way is None and time.monotonic() >= self._next_at
-
-    def begin(self, lock: SpawnLock) -> None:
-        """Start one. Raises ``OSError`` when no process can be started."""
-        self._under_way = spawn(lock)
-        self._began_at = time.monotonic()
-
-    def succeed(self) -> None:
-        """A collector showed itself."""
-        self._pause_s = START_S
-        self._next_at = 0.0
-        self._finish()
-
-    def failure(self) -> str:
-        """How the start under way came to nothing, told once; empty: it did not, or there is none."""
-        started = self._under_way
-        if started is None:
-            return ""
-        if not started.reap():
-            if self._is_overdue():
-                started.kill()
-            return ""
-        why = self._why(started)
-        if why:
-            self._finish()
-            self._next_at = self._began_at + self._pause_s
-            self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
-        return why
-
-    def is_to_be_awaited(self) -> bool:
-        """False once nothing of a start is left to reap or release, or it takes too long."""
-        self._finish()
-        return self._under_way is not None and not self._is_overdue()
-
-    def _why(self, started: Spawned) -> str:
-        if started.exit_code:
-            return f"the interpreter ended with code {started.exit_code}"
-        if self._is_overdue():
-            return f"a started one gave no sign of life for {START_S:g} s"
-        with SpawnLock(self._directory) as probe:  # it frees the lock when it leads, or as it ends
-            failed = probe.taken and not has_leader(self._directory)
-        return "a started one ended at once, its log may tell why" if failed else ""
-
-    def _is_overdue(self) -> bool:
-        return time.monotonic() - self._began_at > START_S
-
-    def _finish(self) -> None:
-        """Free the spawn lock, once the middle process is reaped."""
-        if self._under_way is not None and self._under_way.reap():
-            self._under_way.release()
-            self._under_way = None
+    def _is_closed(self) -> bool:
+        if not self._pipe.is_ours():
+            return False
+        poll = _poll()
+        poll.register(self._pipe.fd, 0)  # only POLLHUP, which needs no asking for
+        return bool(poll.poll(0))
 
 
 def start_collector(directory: str) -> Optional[Spawned]:
@@ -187,10 +165,17 @@ def start_collector(directory: str) -> Optional[Spawned]:
 
 def spawn(lock: SpawnLock) -> Spawned:
     """Start a collector and hand the lock on to it. After ``OSError`` the lock is still the caller's."""
-    return Spawned(_spawn(lock), lock.hand_on())
+    ours, its = (_moved_up(fd) for fd in os.pipe())
+    try:
+        return Spawned(_spawn(lock.descriptor.fd, its.fd, lock.directory), lock.hand_on(), ours)
+    except BaseException:
+        ours.close()
+        raise
+    finally:
+        its.close()
 
 
-def _spawn(lock: SpawnLock) -> int:
+def _spawn(lock_fd: int, pipe_fd: int, directory: str) -> int:
     interpreter = find_interpreter()
     launcher = importlib.util.find_spec("recost_collector")
     if interpreter is None or launcher is None or launcher.origin is None:
@@ -198,7 +183,7 @@ def _spawn(lock: SpawnLock) -> int:
             f"no Python interpreter, or no package recost_collector: sys.executable={sys.executable}"
         )
     script = os.path.join(os.path.dirname(launcher.origin), "launch.py")
-    argv = [interpreter, "-I", "-S", "-B", script, lock.directory, *import_paths()]
+    argv = [interpreter, "-I", "-S", "-B", script, directory, *import_paths()]
     pid: int = _posix_spawn(
         interpreter,
         argv,
@@ -207,12 +192,26 @@ def _spawn(lock: SpawnLock) -> int:
             (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
             (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
             (os.POSIX_SPAWN_OPEN, 2, os.devnull, os.O_WRONLY, 0),
-            (os.POSIX_SPAWN_DUP2, lock.fd, SPAWN_FD),
+            (os.POSIX_SPAWN_DUP2, lock_fd, SPAWN_FD),
+            (os.POSIX_SPAWN_DUP2, pipe_fd, PIPE_FD),
         ],
         setsigmask=[],
         setsigdef=_DEFAULTED,
     )
     return pid
+
+
+def _moved_up(fd: int) -> Descriptor:
+    try:
+        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS)
+    finally:
+        os.close(fd)
+    return Descriptor(high, _inode(high))
+
+
+def _inode(fd: int) -> tuple[int, int]:
+    found = os.fstat(fd)
+    return found.st_dev, found.st_ino
 
 
 def _environment() -> dict[str, str]:

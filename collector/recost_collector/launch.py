@@ -1,8 +1,9 @@
 """The first file of a spawned collector: leave the parent, then import.
 
-Run by path, ``python -I -S launch.py RUNTIME_DIR IMPORT_PATH…``, with the spawn lock at descriptor 3.  It forks
-before it imports anything else, so the process that the worker started ends within milliseconds and what goes on
-is nobody's child.  Always exits 0: a Gunicorn that is PID 1 reaps us and would log anything else as an error.
+Run by path, ``python -I -S launch.py RUNTIME_DIR IMPORT_PATH…``, with the spawn lock at descriptor 3 and at 4 a pipe
+whose closing tells the worker that we lead or have ended.  It forks before it imports anything else, so the process
+that the worker started ends within milliseconds and what goes on is nobody's child.  Always exits 0: a Gunicorn that
+is PID 1 reaps us and would log anything else as an error.
 """
 
 from __future__ import annotations
@@ -10,7 +11,10 @@ from __future__ import annotations
 import os
 import sys
 
-SPAWN_FD = 3
+SPAWN_FD, PIPE_FD = 3, 4
+
+_from_worker = [SPAWN_FD, PIPE_FD]
+"""Those that are still open; their numbers are given to other files later."""
 
 
 def main() -> None:
@@ -21,19 +25,20 @@ def main() -> None:
     os.umask(0o077)
     _close_inherited()
     os.set_inheritable(SPAWN_FD, False)
+    os.set_inheritable(PIPE_FD, False)
     sys.path[:0] = sys.argv[2:]
     _collect(sys.argv[1])
 
 
 def _close_inherited() -> None:
-    """Everything but stdio and the spawn lock: an inherited listening socket would stay bound."""
+    """Everything but stdio, the spawn lock and the pipe: an inherited listening socket would stay bound."""
     try:
         names = os.listdir("/proc/self/fd")
     except OSError:
-        os.closerange(SPAWN_FD + 1, 4096)
+        os.closerange(PIPE_FD + 1, 4096)
         return
     for name in names:
-        if int(name) > SPAWN_FD:
+        if int(name) > PIPE_FD:
             try:
                 os.close(int(name))
             except OSError:
@@ -55,14 +60,13 @@ def _collect(directory: str) -> None:
 
 
 def _free_spawn_lock() -> None:
-    """For every copy of the descriptor, those that a concurrent fork of the worker has leaked included."""
+    """Once, for every copy of the descriptor, those that a concurrent fork of the worker has leaked included."""
     import fcntl  # noqa: PLC0415 - nothing may be imported before the fork
 
-    try:
+    if _from_worker:
         fcntl.flock(SPAWN_FD, fcntl.LOCK_UN)
-        os.close(SPAWN_FD)
-    except OSError:
-        return  # freed before
+    while _from_worker:
+        os.close(_from_worker.pop())
 
 
 if __name__ == "__main__":

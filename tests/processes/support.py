@@ -193,7 +193,7 @@ def leader() -> Leader | None:
     return found if found is not None and found.is_alive() else None
 
 
-def wait_for_leader(*, other_than: Leader | None = None, timeout_s: float = 10) -> Leader:
+def wait_for_leader(*, other_than: Leader | None = None, timeout_s: float = 20) -> Leader:
     def look() -> Leader | None:
         found = leader()
         return None if found is None or found == other_than else found

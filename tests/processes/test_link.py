@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 import recost
-from recost import _link, _runtime, _spawn
+from recost import _link, _runtime, _spawn, _starts
 from recost._link import Link
 from recost._spawn import SpawnLock
 from recost._troubles import Troubles
@@ -86,8 +86,8 @@ def test_a_collector_that_dies_at_each_start_is_told_of_once_until_a_heartbeat(
     directory: str, ring: RingFile, dying: Path, monkeypatch: pytest.MonkeyPatch
 ):
     """And is started less and less often."""
-    monkeypatch.setattr(_spawn, "START_S", 0.4)
-    monkeypatch.setattr(_spawn, "MAX_PAUSE_S", 0.8)
+    monkeypatch.setattr(_starts, "PAUSE_S", 0.4)
+    monkeypatch.setattr(_starts, "MAX_PAUSE_S", 0.8)
     told: list[Notice] = []
     link = Link(directory, ring, may_start=True, report=told.append)
 
@@ -107,6 +107,73 @@ def test_a_collector_that_dies_at_each_start_is_told_of_once_until_a_heartbeat(
     ring.words[HEARTBEAT] += 1
     wait_until(lambda: have_ended(5), what="one more")
     assert len(told) == 2
+
+
+@pytest.fixture
+def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each collector that is started notes its pid in this file and is killed before it frees the spawn lock."""
+    pids = tmp_path / "pids"
+    package = tmp_path / "recost_collector"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    death = (
+        f"import os\nwith open({str(pids)!r}, 'a') as f:\n    f.write(f'{{os.getpid()}}\\n')\nos.kill(os.getpid(), 9)\n"
+    )
+    (package / "process.py").write_text(death)
+    monkeypatch.setattr(_spawn, "import_paths", lambda: [str(tmp_path)])
+    return pids
+
+
+def test_a_collector_that_is_killed_while_it_holds_the_spawn_lock_keeps_nobody_waiting(
+    directory: str, ring: RingFile, killed: Path
+):
+    """Another worker may start the next one as soon as the first has looked, and so may the first after its pause."""
+    told: list[Notice] = []
+    link = Link(directory, ring, may_start=True, report=told.append)
+
+    def is_told() -> bool:
+        link.look()
+        return bool(told)
+
+    began_at = time.monotonic()
+    wait_until(is_told, _starts.START_S / 2, "the death to be noticed")
+    assert time.monotonic() - began_at < _starts.START_S / 2
+    assert "ended at once" in told[0].message
+    with SpawnLock(directory) as lock:
+        assert lock.taken
+    assert len(killed.read_text().splitlines()) == 1
+
+
+def test_a_spawn_lock_that_a_fork_has_leaked_is_freed_when_the_start_is_given_up(
+    directory: str, ring: RingFile, killed: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The copies of a child that was forked meanwhile keep the pipe open, too: only the time tells then."""
+    monkeypatch.setattr(_starts, "START_S", 1.0)
+    monkeypatch.setattr(_starts, "PAUSE_S", 60.0)
+    told: list[Notice] = []
+    link = Link(directory, ring, may_start=True, report=told.append)
+    start = _spawn._posix_spawn
+
+    with Mail() as over:
+        children: list[int] = []
+
+        def start_amid_a_fork(*arguments: object, **keywords: object) -> object:
+            children.append(start_child(over.wait))
+            return start(*arguments, **keywords)
+
+        monkeypatch.setattr(_spawn, "_posix_spawn", start_amid_a_fork)
+
+        def is_told() -> bool:
+            link.look()
+            return bool(told)
+
+        try:
+            wait_until(is_told, what="the start to be given up")
+            with SpawnLock(directory) as lock:
+                assert lock.taken
+        finally:
+            over.put()
+            assert [wait_for_child(pid) for pid in children] == [0]
 
 
 def test_on_error_hears_of_a_collector_that_dies_at_each_start(api: Api, dying: Path):

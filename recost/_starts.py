@@ -1,0 +1,77 @@
+"""One worker's starts of collectors: one at a time, with a pause that grows while they come to nothing."""
+
+from __future__ import annotations
+
+import time
+from typing import Optional
+
+from recost._spawn import Spawned, SpawnLock, spawn
+
+START_S = 10.0
+"""How long a started collector may take to show itself, where nothing tells that it has ended."""
+PAUSE_S = 1.0
+"""Between the first two that come to nothing, from start to start; then twice as long each time."""
+MAX_PAUSE_S = 60.0
+
+
+class Starts:
+    """The start that is under way, if one is, and when the next may begin. One thread at a time."""
+
+    def __init__(self) -> None:
+        self._under_way: Optional[Spawned] = None
+        self._began_at = 0.0
+        self._next_at = 0.0
+        self._pause_s = PAUSE_S
+
+    def may_begin(self) -> bool:
+        """True when none is under way, and no pause."""
+        return self._under_way is None and time.monotonic() >= self._next_at
+
+    def begin(self, lock: SpawnLock) -> None:
+        """Start one. Raises ``OSError`` when no process can be started."""
+        self._under_way = spawn(lock)
+        self._began_at = time.monotonic()
+
+    def succeed(self) -> None:
+        """A collector showed itself."""
+        self._pause_s = PAUSE_S
+        self._next_at = 0.0
+        self._leave()
+
+    def failure(self) -> str:
+        """How the start under way came to nothing, told once; empty: it did not, or there is none."""
+        started = self._under_way
+        if started is None:
+            return ""
+        if not started.reap():
+            if self._is_overdue():
+                started.kill()
+            return ""
+        why = self._why(started)
+        if why:
+            started.give_up()
+            self._under_way = None
+            self._next_at = self._began_at + self._pause_s
+            self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
+        return why
+
+    def is_to_be_awaited(self) -> bool:
+        """False once nothing of a start is left to reap or close, or it takes too long."""
+        self._leave()
+        return self._under_way is not None and not self._is_overdue()
+
+    def _why(self, started: Spawned) -> str:
+        if started.exit_code:
+            return f"the interpreter ended with code {started.exit_code}"
+        if self._is_overdue():
+            return f"a started one gave no sign of life for {START_S:g} s"
+        return "a started one ended at once, its log may tell why" if started.came_to_nothing() else ""
+
+    def _is_overdue(self) -> bool:
+        return time.monotonic() - self._began_at > START_S
+
+    def _leave(self) -> None:
+        """Nothing more is to be done for it, once the middle process is reaped."""
+        if self._under_way is not None and self._under_way.reap():
+            self._under_way.leave()
+            self._under_way = None
