@@ -48,6 +48,8 @@ class KeyState(msgspec.Struct):
     wait_until_ms: int = 0
     """Retry-After: nothing is sent before."""
     probed_at_ms: int = 0
+    wait_ms: int = 0
+    """How long Retry-After asked to wait: when more than that is left, the clock was set back."""
 
 
 class DestinationState(msgspec.Struct):

@@ -16,8 +16,6 @@ from recost_collector.changes import KeyState
 INIT_MS = 60_000
 """What an ``init()`` permits, a probe of a suspended key and another try of parked frames, happens no more than once
 in this time: a server with forty workers has forty of them."""
-MAX_WAIT_MS = 25 * 3600 * 1000
-"""Longer waits than this come from a clock that was set back, not from a service."""
 MAX_KEYS = 16
 """Old keys of one destination that are remembered."""
 
@@ -69,7 +67,7 @@ class Standing:
 
     def is_blocked(self, wall_ms: int) -> bool:
         """Nothing may be sent, whoever asks: no key, suspended, or within a Retry-After."""
-        is_waiting = 0 < self.state.wait_until_ms - wall_ms <= MAX_WAIT_MS
+        is_waiting = 0 < self.state.wait_until_ms - wall_ms <= self.state.wait_ms
         return is_waiting or (self.is_refused and not self._may_probe)
 
     def explain_block(self, wall_ms: int) -> tuple[Notice, ...]:
@@ -111,7 +109,8 @@ class Standing:
 
     def wait(self, after_s: float, wall_ms: int, limit: Optional[Notice]) -> None:
         """Retry-After; ``limit`` is the 429 if it was one."""
-        self._state_of(self._sent_with).wait_until_ms = wall_ms + int(after_s * 1000)
+        state, after_ms = self._state_of(self._sent_with), int(after_s * 1000)
+        state.wait_until_ms, state.wait_ms = wall_ms + after_ms, after_ms
         self._limit = limit
 
     def follow_init(self, wall_ms: int) -> bool:

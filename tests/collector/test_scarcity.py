@@ -86,7 +86,8 @@ def test_a_spool_at_its_bound_drops_the_oldest_and_goes_on() -> None:
     leadership.service._commit_wanted = True
     leadership.turn(time.monotonic())
     lane = leadership.service.delivery.lanes[session.destination.id]
-    lane.standing.state.wait_until_ms = time.time_ns() // 1_000_000 + 600_000  # nothing goes out for now
+    lane.standing.state.wait_ms = 600_000  # nothing goes out for now
+    lane.standing.state.wait_until_ms = time.time_ns() // 1_000_000 + 600_000
     for frame in _fill(leadership._spool, session, [f"{number:032x}" for number in range(500)]):
         lane.add(frame)
         frame.settled = True
