@@ -22,10 +22,10 @@ class Gauges:
         self._faults_before = 0
         self._flushed_at_ms = 0
 
-    def begin(self) -> None:
-        """A new ring: it counts from here on, for the totals add rings up."""
-        self._dropped = 0
-        self._faults_before = fault_count()
+    def begin(self, words: Words) -> None:
+        """A new ring, or an earlier one in a new file: it counts from here on, for the totals add rings up."""
+        self._dropped = words[DROPPED_FULL] + words[DROPPED_BIG]
+        self._faults_before = fault_count() - words[FAULTS]
 
     def look(self, words: Words) -> None:
         words[FAULTS] = fault_count() - self._faults_before

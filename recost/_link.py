@@ -18,7 +18,7 @@ from recost._native import native, new_lock, new_rlock, start_thread
 from recost._spawn import SpawnLock
 from recost._starts import Starts
 from recost._version import __version__
-from recost.leader import HANDOVER_SIGNAL, has_leader, read_leader, wake_leader
+from recost.leader import HANDOVER_SIGNAL, has_leader, read_leader, sign_of_life, wake_leader
 from recost.notice import Notice
 from recost.paths import process_start
 from recost.ring.files import RingFile
@@ -30,6 +30,7 @@ from recost.ring.layout import (
     FLUSHES,
     FLUSHES_DONE,
     HEARTBEAT,
+    WORD_MASK,
 )
 from recost.ring.notices import read_notices
 
@@ -67,6 +68,9 @@ class Link:
         self._beat = 0
         self._silent_looks = 0
         self._silence_counted_at = 0.0
+        self._sign = 0
+        """The leader's sign of life when the silence began."""
+        self._is_unserved = False
         self._starts = Starts()
         self._is_watched = False
         self._start_failed = False
@@ -120,7 +124,7 @@ class Link:
         words = self._ring.words
         with self._asking:  # threads take turns, or one's flush would pass for the other's
             words[FLUSH_REQUESTED] = max(position, words[FLUSH_REQUESTED])
-            number = words[FLUSHES] = words[FLUSHES] + 1
+            number = words[FLUSHES] = words[FLUSHES] + 1 & WORD_MASK
         pause_s = 0.001
         next_look = 0.0
         while not (words[FLUSHES_DONE] >= number and self.is_settled(position)):
@@ -162,14 +166,14 @@ class Link:
         if beat != self._beat:
             self._beat = beat
             self._silent_looks = 0
-            self._start_failed = False
+            self._start_failed = self._is_unserved = False
             self._starts.succeed()
             if may_wait:
                 self._check_version()
             return
         self._count_silence()
         failure = self._starts.failure()
-        if failure:
+        if failure and not self._leader_turns():
             self._tell_start_failure(failure)
         if self._may_start and self._starts.may_begin():
             self._start_or_replace(may_wait=may_wait)
@@ -180,6 +184,12 @@ class Link:
         if now - self._silence_counted_at >= 0.9 * LOOK_S:
             self._silence_counted_at = now
             self._silent_looks += 1
+            if self._silent_looks == 1:
+                self._sign = sign_of_life(self._directory)
+
+    def _leader_turns(self) -> bool:
+        """True when it has since the silence began: it does not hang, it does not read our ring."""
+        return sign_of_life(self._directory) != self._sign
 
     def _start_or_replace(self, *, may_wait: bool) -> None:
         with SpawnLock(self._directory) as lock:
@@ -192,9 +202,19 @@ class Link:
             text = f"no collector can be started, events wait in shared memory: {why}"
             self._report(Notice("degraded", text, errno=errno))
 
+    def _tell_unserved(self) -> None:
+        if not self._is_unserved:  # until a heartbeat
+            self._is_unserved = True
+            text = "a collector runs but does not read the ring of this process, events wait in shared memory"
+            self._report(Notice("degraded", f"{text}; recost-collector status may tell why"))
+
     def _kill_if_hung(self, *, may_wait: bool) -> bool:
         """End a leader that was silent too long, if it surely is that process. True when the lock is free."""
         if self._silent_looks < SILENT_LOOKS:
+            return False
+        if self._leader_turns():
+            self._silent_looks = 0
+            self._tell_unserved()
             return False
         leader = read_leader(self._directory)
         if leader is None or leader.kind == "thread" or not leader.is_alive():

@@ -9,31 +9,29 @@ writer and link (the first event, under ``_opening``; a look that finds the ring
 
 from __future__ import annotations
 
-import collections
-import contextlib
 import os
 import time
 from typing import Optional
 
-from recost import _in_process, session
-from recost._destination import registration
+from recost import _in_process
 from recost._exclusions import Exclusions
+from recost._forks import close_copies
 from recost._gauges import Gauges, tell_call
+from recost._kept import Kept
 from recost._link import Link
-from recost._native import new_lock, new_rlock, start_thread
+from recost._native import new_rlock
+from recost._own_ring import UNREADABLE, make_again, make_ring, tell
 from recost._troubles import Troubles
 from recost.config import RecostConfig
 from recost.errors import RecostError
 from recost.event import CallEvent, encode
-from recost.paths import make_private_dir, runtime_dirs
-from recost.ring.files import RingFile, create_ring
+from recost.ring.files import RingFile
 from recost.ring.layout import CLOSED, FLUSH_AT_MS, FLUSH_NONE, FLUSH_SIZE, FLUSH_STATUS, seed_of
 from recost.ring.sentinel import new_sentinel
+from recost.ring.upkeep import Condition, Upkeep
 from recost.ring.writer import Writer
 
 LOOK_NS = 1_000_000_000
-DEGRADED_EVENTS = 1000
-"""What is kept in memory while no ring can be made at all."""
 
 
 class Runtime:
@@ -54,13 +52,13 @@ class Runtime:
         self._successors: dict[int, Runtime] = {}
         self._excluded = Exclusions(settings)
         self._troubles = Troubles(settings.on_error)
-        self._kept: collections.deque[bytes] = collections.deque(maxlen=DEGRADED_EVENTS)
+        self._kept = Kept(self._troubles, self._try_to_open)
+        self._upkeep: Optional[Upkeep] = None
         self._gauges = Gauges(self._troubles, tell_flushes=settings.debug)
         self._euid = os.geteuid()
         self._looked_at_ns = 0
         self._looks_seen = -1
         self._last_flush = (FLUSH_NONE, 0, 0)
-        self._is_rescued = False
 
     def here(self) -> Runtime:
         """The Runtime of this process: itself, or in a forked child its successor, made on first demand."""
@@ -141,6 +139,7 @@ class Runtime:
         for inherited in (self, current):
             if inherited is not None and not inherited.ours[0]:
                 inherited.let_go()
+        close_copies()
         successor = Runtime(self.settings)
         successor.disposed = self.disposed
         successor._successors = self._successors  # one for all handles, also in a fork of the fork
@@ -153,22 +152,15 @@ class Runtime:
         """The first event, a forked child, a ring that was replaced meanwhile, or a full one. False: disposed."""
         if not self.ours[0]:
             return adopt(self.here())._offer_slowly(payload, None)  # noqa: SLF001 - another object of the same class
-        if self._writer is None and not self._is_rescued:
+        if self._writer is None and not self._kept.is_rescued:
             self._open()
         if self.disposed:
             return False
         if self._writer is None:
-            self._keep(payload)
+            self._kept.add(payload)  # the ring is being made right now, or none can be made
         elif self._writer is not writer:
             self._writer.offer(payload)
         return True
-
-    def _keep(self, payload: bytes) -> None:
-        """In memory, while there is no ring: it is being made right now, or none can be made."""
-        if len(self._kept) == DEGRADED_EVENTS:
-            text = f"more than {DEGRADED_EVENTS} calls wait for a ring, the oldest are lost"
-            self._troubles.during("kept", RecostError(text))
-        self._kept.append(payload)
 
     def _open(self) -> None:
         """Make the ring and start the link. One thread does, the others wait for the millisecond that it takes."""
@@ -177,84 +169,91 @@ class Runtime:
                 return  # the last: a signal handler or finalizer made a call while we are at it
             self._is_opening = True
             try:
-                self._open_once()
+                self._euid = os.geteuid()  # a server may have dropped its privileges since init()
+                ring = make_ring(self.settings, self._troubles)
+                if ring is not None:
+                    self._use(ring)
             finally:
                 self._is_opening = False
             if self.ring is None:
-                self._rescue()
+                self._kept.rescue()
 
-    def _open_once(self) -> None:
-        self._euid = os.geteuid()  # a server may have dropped its privileges since init()
-        ring = self._create_ring()
-        if ring is None:
-            return
+    def _use(self, ring: RingFile, earlier: Optional[Upkeep] = None) -> None:
+        """Record into ``ring`` from here on. ``earlier``: of the file that it replaces."""
+        self.directory = os.path.dirname(ring.path)
         may_start = self.settings.collector == "auto"
         self.ring = ring
         self.link = Link(self.directory, ring, may_start=may_start, report=self._troubles.notice)
-        self._gauges.begin()
+        self._gauges.begin(ring.words)
         writer = self._writer = Writer(ring.words, ring.data, seed_of(ring.header.ring_id), self.ours)
-        while self._kept:
-            writer.offer(self._kept.popleft())
+        self._upkeep = Upkeep(ring, writer, earlier)
+        self._kept.hand_over(ring, writer)
         self.link.start(self._look)
 
-    def _rescue(self) -> None:
-        """No ring can be made now: a thread tries again once a second, and tells the user meanwhile."""
-        if self._is_rescued:
+    def _try_to_open(self) -> bool:
+        """True: there is a ring, or none is wanted any more."""
+        self._open()
+        return self.ring is not None or self.disposed or not self.ours[0]
+
+    def _is_sound(self) -> bool:
+        """See whether the ring is still ours and as it was made. False: it was not, and is replaced or let go."""
+        upkeep = self._upkeep
+        condition: Condition = "sound" if upkeep is None else upkeep.look()
+        if condition == "sound" and os.geteuid() == self._euid:
+            return True
+        with self._opening:
+            if upkeep is self._upkeep:  # no other thread was faster
+                self._replace(condition)
+            if self._kept:
+                self._open()
+        return False
+
+    def _replace(self, condition: Condition) -> None:
+        """Go on with the same ring in a new file, or let go of this one: then the next call makes another."""
+        writer, ring, upkeep = self._writer, self.ring, self._upkeep
+        if writer is None or ring is None or upkeep is None:
             return
-        with contextlib.suppress(RuntimeError):  # no threads: the event path tries, once a second
-            start_thread(self._try_again, ())
-            self._is_rescued = True
+        self._writer, self._is_opening = None, True  # what comes in meanwhile waits, or is kept
+        try:
+            writer.close()
+            again, lost = make_again(condition, ring, writer, upkeep)
+            self._kept.lost += lost
+            self._detach(is_readable=condition not in UNREADABLE)
+            if again is not None:
+                self._use(again, upkeep)
+        finally:
+            self._is_opening = False
+        tell(condition, lost, self._troubles)
 
-    def _try_again(self) -> None:
-        pause = new_lock()
-        pause.acquire()
-        while self.ring is None and not self.disposed and self.ours[0]:
-            self._troubles.tell()
-            pause.acquire(timeout=LOOK_NS / 1e9)
-            self._open()
-        self._is_rescued = False
-
-    def _create_ring(self) -> Optional[RingFile]:
-        """A ring in the first runtime directory that takes one; None, reported once, when none does."""
-        block = session.encode(registration(self.settings, os.environ))
-        for directory in runtime_dirs():
-            try:
-                make_private_dir(directory)
-                ring = create_ring(directory, block, self.settings.ring_bytes)
-            except OSError as exc:
-                self._troubles.during("ring", RecostError(f"no ring can be made in {directory}: {exc}"))
-                continue
-            self.directory = directory
-            return ring
-        return None
-
-    def _detach(self) -> None:
-        """Give the ring to the collector, which delivers what is in it and removes it."""
+    def _detach(self, *, is_readable: bool = True) -> None:
+        """Give the ring to the collector, which delivers what is in it and removes it; one nobody can read goes."""
         writer, ring, link = self._writer, self.ring, self.link
-        self._writer = self.link = None
+        self._writer = self.link = self._upkeep = None
         if writer is not None:
             writer.close()  # from here on nothing is published, so the lock may go
         if link is not None:
             link.stop()
+        if ring is None:
+            return
+        if not is_readable:
+            ring.remove()
+        elif link is not None:
             link.hear()
-        if ring is not None:
             self._last_flush = self.last_flush
             self._gauges.look(ring.words)
             ring.words[CLOSED] = 1
-            self.let_go()
-            if not ring.lock_is_ours():
-                _unmappable.append(ring)
+        self.let_go()
+        if not ring.lock_is_ours():
+            _unmappable.append(ring)
 
     def _look_from_event_path(self) -> None:
         """Once a second: see whether the ring is still ours and on disk, and whether the watcher thread runs."""
         ring, link = self.ring, self.link
         if ring is None or link is None:
-            if self._kept and not self._is_rescued:
+            if self._kept and not self._kept.is_rescued:
                 self._open()
             return
-        if os.geteuid() != self._euid or ring.is_gone():
-            with self._opening:  # go on with a new ring; the collector drains the old one
-                self._detach()
+        if not self._is_sound():
             return
         if link.looks == self._looks_seen:
             link.look(may_wait=False)  # and without telling: this thread serves a request
@@ -264,6 +263,9 @@ class Runtime:
         """What the watcher thread does once a second."""
         link, ring = self.link, self.ring
         if link is None or ring is None or not self.ours[0]:
+            return
+        if not self._is_sound():
+            self._troubles.tell()
             return
         if self.settings.collector == "thread":
             _in_process.start(self.directory)  # here, for it takes longer than a request should wait
@@ -297,6 +299,7 @@ def _after_fork_in_child() -> None:
     if current is not None:
         current.announced = True
         current.let_go()
+    close_copies()
 
 
 os.register_at_fork(after_in_child=_after_fork_in_child)

@@ -18,6 +18,7 @@ import signal
 import sys
 from typing import NamedTuple, Optional
 
+from recost._forks import open_unshared
 from recost._native import native
 from recost.leader import SPAWN_LOCK, has_leader, open_lock, try_lock, unlock
 from recost.paths import absolute
@@ -59,7 +60,8 @@ class SpawnLock:
     """The right to look for a leader and to start one. ``taken`` is False when another worker has it."""
 
     def __init__(self, directory: str) -> None:
-        self.descriptor = _moved_up(open_lock(directory, SPAWN_LOCK))
+        (fd,) = open_unshared(lambda: (_moved_up(open_lock(directory, SPAWN_LOCK)),))
+        self.descriptor = Descriptor(fd, _inode(fd))
         self.directory = directory
         self._owner_pid = os.getpid()
         self._is_held = True
@@ -165,7 +167,7 @@ def start_collector(directory: str) -> Optional[Spawned]:
 
 def spawn(lock: SpawnLock) -> Spawned:
     """Start a collector and hand the lock on to it. After ``OSError`` the lock is still the caller's."""
-    ours, its = (_moved_up(fd) for fd in os.pipe())
+    ours, its = (Descriptor(fd, _inode(fd)) for fd in open_unshared(_open_pipe))
     try:
         return Spawned(_spawn(lock.descriptor.fd, its.fd, lock.directory), lock.hand_on(), ours)
     except BaseException:
@@ -201,12 +203,15 @@ def _spawn(lock_fd: int, pipe_fd: int, directory: str) -> int:
     return pid
 
 
-def _moved_up(fd: int) -> Descriptor:
+def _open_pipe() -> tuple[int, ...]:
+    return tuple(map(_moved_up, os.pipe()))
+
+
+def _moved_up(fd: int) -> int:
     try:
-        high = fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS)
+        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS)
     finally:
         os.close(fd)
-    return Descriptor(high, _inode(high))
 
 
 def _inode(fd: int) -> tuple[int, int]:

@@ -73,8 +73,8 @@ class Bucket:
             total_latency_ms=round(self.latencies.total_ns / NS_PER_MS, 3),
             p50_latency_ms=round(p50, 3),
             p95_latency_ms=round(p95, 3),
-            total_request_bytes=self.request_bytes,
-            total_response_bytes=self.response_bytes,
+            total_request_bytes=to_int64(self.request_bytes),
+            total_response_bytes=to_int64(self.response_bytes),
             estimated_cost_cents=self.cost_pico_usd / PICO_USD_PER_CENT,
         )
 
@@ -102,5 +102,5 @@ class Bucket:
 
 
 def to_int64(value: int) -> int:
-    """Only a hostile worker gets a sum out of this range; it must not make the window impossible to keep."""
+    """Only a hostile worker gets a sum out of this range; it must not make a window impossible to keep or to read."""
     return min(max(value, -_INT64_MAX), _INT64_MAX)

@@ -37,6 +37,11 @@ class CallEvent(msgspec.Struct, array_like=True, gc=False, tag=0, tag_field="t")
 
 
 MAX_PATH = 1024
+MAX_BYTES = 8192
+"""A larger record is none of ours: paths are cut, and hosts and methods are short."""
+
+UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What decoding raises for bytes that somebody else wrote; the last for thousands of arrays in each other."""
 
 encode = msgspec.msgpack.Encoder().encode
 decode = msgspec.msgpack.Decoder(CallEvent).decode

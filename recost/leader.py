@@ -7,6 +7,8 @@ looking for a leader and starting one, so that of 32 workers at once only one do
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import fcntl
 import os
 import signal
@@ -14,6 +16,8 @@ from typing import Literal, Optional
 
 import msgspec
 
+from recost._forks import open_unshared
+from recost.event import UNDECODABLE
 from recost.paths import pid_namespace, process_start
 
 LEADER_LOCK = "leader.lock"
@@ -47,25 +51,59 @@ class Leader(msgspec.Struct, frozen=True):
         return self.pid_namespace == pid_namespace() and process_start(self.pid) == self.process_start
 
 
+# Made at import: msgspec notes down what it knows of a type in steps, and a child forked amid them in another thread
+# reads a null pointer there.
+_decode = msgspec.json.Decoder(Leader).decode
+
+
 def read_leader(directory: str) -> Optional[Leader]:
     """The last leader's description; None when there is none or it cannot be read."""
     try:
         with open(os.path.join(directory, LEADER_INFO), "rb") as file:
-            return msgspec.json.decode(file.read(4096), type=Leader)
-    except (OSError, msgspec.MsgspecError):
+            return _decode(file.read(4096))
+    except (OSError, *UNDECODABLE):
         return None
 
 
 def write_leader(directory: str, leader: Leader) -> None:
     """Publish ``leader`` in one step. Only the holder of the leader lock calls it."""
     path = os.path.join(directory, LEADER_INFO)
-    unfinished = f"{path}.{leader.pid}"
+    unfinished = f"{path}~"  # one name for all leaders: what a killed one leaves there, the next one writes over
+    packed = msgspec.json.encode(leader)
     fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
-        os.write(fd, msgspec.json.encode(leader))
+        os.write(fd, packed)
+    except OSError as exc:
+        if exc.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _write_over(path, packed)  # no room for a second one; who reads meanwhile sees none
+        return
     finally:
         os.close(fd)
     os.rename(unfinished, path)
+
+
+def _write_over(path: str, packed: bytes) -> None:
+    """Into the room that the last leader's description takes."""
+    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        os.pwrite(fd, packed.ljust(os.fstat(fd).st_size), 0)
+    finally:
+        os.close(fd)
+
+
+def show_life(directory: str) -> None:
+    """For the leader, about once a second: a worker whose ring it does not read sees by it that it does not hang."""
+    with contextlib.suppress(OSError):
+        os.utime(os.path.join(directory, LEADER_INFO))
+
+
+def sign_of_life(directory: str) -> int:
+    """Differs from an earlier one when the leader has turned since. Says nothing of when: clocks differ."""
+    try:
+        return os.stat(os.path.join(directory, LEADER_INFO)).st_mtime_ns
+    except OSError:
+        return 0
 
 
 def open_lock(directory: str, name: str) -> int:
@@ -93,7 +131,7 @@ def has_leader(directory: str) -> bool:
 
     The probe takes the lock for an instant, which a collector that starts up waits out.
     """
-    fd = open_lock(directory, LEADER_LOCK)
+    (fd,) = open_unshared(lambda: (open_lock(directory, LEADER_LOCK),))
     try:
         free = try_lock(fd)
         if free:

@@ -16,7 +16,7 @@ import msgspec
 
 from recost._version import __version__
 from recost.bucket import UNKNOWN_PROVIDER, Bucket, BucketKey, Row, pico_usd, to_int64
-from recost.event import NS_PER_MS, CallEvent, RawEvent
+from recost.event import NS_PER_MS, UNDECODABLE, CallEvent, RawEvent
 from recost.latency import EXACT_LIMIT
 from recost.wire import FlushStatus, MetricEntry, WindowSummary, iso_time, to_frames
 
@@ -152,7 +152,7 @@ class Window:
         """The window that gave ``data``. ``ValueError`` when none did."""
         try:
             decoded = _decode(data)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise ValueError(f"not the data of a window: {error}") from error
         window = cls()
         for row in decoded.rows:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -13,7 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from recost import session
 from recost.leader import read_leader
+from recost.paths import make_private_dir, runtime_dirs
+from recost.ring.files import create_ring
+from recost.ring.layout import MIN_CAPACITY
+from recost.session import Registration
 from tests.collector.collecting import Worker, collector, file_session, runtime, spool_dir, total, turn_until
 from tests.harness import wait_until
 
@@ -226,3 +232,24 @@ def test_help_is_there(command: tuple[str, ...]) -> None:
 
     assert done.returncode == 0
     assert "usage: recost-collector" in done.stdout
+
+
+def test_status_shows_rings_that_the_runtime_directory_did_not_take(tmp_path: Path) -> None:
+    """They are in the temp directory, with a collector of their own."""
+    in_the_way = tmp_path / "file"
+    in_the_way.write_text("")
+    first, lesser = runtime_dirs({"RECOST_RUNTIME_DIR": str(in_the_way)})
+    assert first == str(in_the_way)
+    make_private_dir(lesser)
+    ring = create_ring(lesser, session.encode(Registration(file_session())), MIN_CAPACITY)
+    try:
+        done = cli("status", RECOST_RUNTIME_DIR=str(in_the_way))
+        assert done.returncode == 3
+        assert f"degraded: 1 rings are in {lesser}" in done.stdout
+        assert str(in_the_way) in done.stdout
+        assert str(os.getpid()) in done.stdout
+        found = json.loads(cli("status", "--json", RECOST_RUNTIME_DIR=str(in_the_way)).stdout)
+        assert [ring["pid"] for ring in found["elsewhere"][0]["rings"]] == [os.getpid()]
+    finally:
+        ring.close()
+        shutil.rmtree(lesser)

@@ -1,7 +1,8 @@
 """Take over what other spools left behind: after a reboot, a removed container, a time when the disk took nothing.
 
 Frames move in small steps: into our spool, then out of theirs.  A crash in between leaves a frame in both, and its
-key tells at the next try, which comes before anything of it is delivered.
+key tells at the next try, which comes before anything of it is delivered.  Where theirs cannot be written any more, the
+step is taken back.
 """
 
 from __future__ import annotations
@@ -10,74 +11,93 @@ import contextlib
 import logging
 import os
 import time
+import zlib
 from collections.abc import Callable
 
 from recost.paths import boot_id
 from recost_collector.changes import Changes, Kept, StoredFrame
+from recost_collector.exporters import INTENT
 from recost_collector.open_window import OpenWindow
-from recost_collector.spool import Spool, SpoolTrouble, peek
+from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble, peek
 from recost_collector.spool_place import Place, is_stale, orphans, remove
 from recost_collector.spool_rows import UNREADABLE
 
+ADDED = "adopted"
+"""The number under which a spool notes whose counters it has added last."""
 STEP = 50
 """Frames that move in one transaction: at most so many bodies are in memory."""
 
 logger = logging.getLogger("recost_collector")
 
 
-def adopt(place: Place, runtime: str, spool: Spool, on_progress: Callable[[], None]) -> list[Changes]:
-    """Adopt every spool that belongs to nobody, and what we kept elsewhere ourselves. Returns what was committed.
+class Adoption:
+    """Of every spool that belongs to nobody, and of what we kept elsewhere ourselves. The leader's alone."""
 
-    One that cannot be read is left alone and told.  ``on_progress`` is called between two steps.
-    """
-    adopted: list[Changes] = []
-    for orphan in orphans(place, runtime):
-        try:
-            if _may_adopt(orphan, place):
-                adopted.extend(_adopt_one(orphan, place, spool, on_progress))
-                continue
-        except (SpoolTrouble, OSError, *UNREADABLE) as exc:
-            logger.warning("an orphaned spool cannot be adopted and stays: %s: %s", orphan.directory, exc)
-        except BaseException:
+    def __init__(self, place: Place, runtime: str, spool: Spool, on_progress: Callable[[], None]) -> None:
+        """``on_progress`` is called between two steps."""
+        self._place = place
+        self._runtime = runtime
+        self._spool = spool
+        self._on_progress = on_progress
+        self._damaged: set[str] = set()
+        self._is_first = True
+
+    def look(self) -> list[Changes]:
+        """Adopt what there is. Returns what was committed. One that cannot be read is left alone and told."""
+        adopted: list[Changes] = []
+        for orphan in orphans(self._place, self._runtime):
+            try:
+                if self._may_adopt(orphan):
+                    adopted.extend(self._adopt(orphan))
+                    continue
+            except (SpoolTrouble, OSError, *UNREADABLE) as exc:
+                logger.warning("an orphaned spool cannot be adopted and stays: %s: %s", orphan.directory, exc)
+                if isinstance(exc, SpoolDamaged):
+                    self._damaged.add(orphan.directory)
+            except BaseException:
+                orphan.release()
+                raise
             orphan.release()
-            raise
-        orphan.release()
-    return adopted
+        self._is_first = False
+        return adopted
 
+    def _may_adopt(self, orphan: Place) -> bool:
+        """False while its rings may live: whoever leads there goes on with it."""
+        if orphan.directory in self._damaged:
+            return False
+        rings, boot = peek(orphan.directory)
+        return self._is_ours(orphan) or not rings or boot != boot_id().hex() or is_stale(orphan.directory)
 
-def _may_adopt(orphan: Place, place: Place) -> bool:
-    """False while its rings may live: whoever leads there goes on with it."""
-    if _is_ours(orphan, place):
-        return True
-    rings, boot = peek(orphan.directory)
-    return not rings or boot != boot_id().hex() or is_stale(orphan.directory)
+    def _is_ours(self, orphan: Place) -> bool:
+        """The spool of our own runtime directory, at another place: the disk took none then, or takes none now."""
+        return os.path.basename(orphan.directory) == os.path.basename(self._place.directory)
 
+    def _adopt(self, orphan: Place) -> list[Changes]:
+        theirs = Spool(orphan.directory, boot_id().hex())
+        try:
+            if theirs.moved_aside:
+                raise SpoolDamaged(f"it is kept as {theirs.moved_aside}")
+            kept = theirs.load()
+            if self._is_first and self._is_ours(orphan):  # later on it is we who have read the rings further
+                ours = Changes()
+                ours.cursors = kept.cursors
+                self._spool.commit(ours)
+            _close_windows(theirs, kept)
+            _move_intents(orphan.directory, self._place.directory, self._spool)
+            adopted = self._move_all(kept, theirs)
+        finally:
+            theirs.close()
+        remove(orphan)
+        logger.info("adopted a spool: %s frames=%d", orphan.directory, len(kept.frames))
+        return adopted
 
-def _is_ours(orphan: Place, place: Place) -> bool:
-    """The spool of our own runtime directory, at another place: the disk took none then, or takes none now."""
-    return os.path.basename(orphan.directory) == os.path.basename(place.directory)
-
-
-def _adopt_one(orphan: Place, place: Place, spool: Spool, on_progress: Callable[[], None]) -> list[Changes]:
-    theirs = Spool(orphan.directory, boot_id().hex())
-    try:
-        kept = theirs.load()
-        if _is_ours(orphan, place):
-            ours = Changes()
-            ours.cursors = kept.cursors
-            spool.commit(ours)
-        _close_windows(theirs, kept)
-        _move_intents(orphan.directory, place.directory, spool)
-        steps = [kept.frames[first : first + STEP] for first in range(0, len(kept.frames), STEP)]
+    def _move_all(self, kept: Kept, theirs: Spool) -> list[Changes]:
         adopted = []
-        for step in steps:
-            on_progress()
-            adopted.append(_move(step, kept, theirs, spool))
-    finally:
-        theirs.close()
-    remove(orphan)
-    logger.info("adopted a spool: %s frames=%d", orphan.directory, len(kept.frames))
-    return adopted
+        for step in [kept.frames[first : first + STEP] for first in range(0, len(kept.frames), STEP)]:
+            self._on_progress()
+            adopted.append(_move(step, kept, theirs, self._spool))
+        adopted.append(_add_counters(kept, theirs, self._spool))
+        return adopted
 
 
 def _close_windows(theirs: Spool, kept: Kept) -> None:
@@ -105,15 +125,39 @@ def _move(step: list[StoredFrame], kept: Kept, theirs: Spool, spool: Spool) -> C
         frame.destination: kept.destinations[frame.destination] for frame in step if not spool.knows(frame.destination)
     }
     spool.commit(ours)
-    theirs.commit(gone)
+    try:
+        theirs.commit(gone)
+    except SpoolTrouble:
+        _take_back(step, spool)
+        raise
     for frame in step:
         frame.body = b""
     return ours
 
 
+def _add_counters(kept: Kept, theirs: Spool, spool: Spool) -> Changes:
+    """What they have counted counts here from now on: once, also when we are killed before they are removed."""
+    ours, mark = Changes(), zlib.crc32(repr((theirs.path, theirs.file)).encode())
+    if spool.number(ADDED) != mark:
+        ours.counters = {name: spool.number(name) + value for name, value in kept.counters.items()}
+        ours.counters[ADDED] = mark
+        spool.commit(ours)
+    return ours
+
+
+def _take_back(step: list[StoredFrame], spool: Spool) -> None:
+    """Theirs still has the frames: ours must not deliver them, or the next try would bring them once more."""
+    undone = Changes()
+    undone.gone_frames = [frame.id for frame in step]
+    try:
+        spool.commit(undone)
+    except SpoolTrouble as exc:  # they are in both now: the next leader begins with this, before it delivers anything
+        raise Fenced(f"adopted frames can neither be kept nor given back: {exc}") from exc
+
+
 def _move_intents(source: str, target: str, spool: Spool) -> None:
     """What a file exporter noted down about a frame that was under way goes with that frame."""
     for name in os.listdir(source):
-        if name.endswith(".intent") and not spool.has_frames(name.partition(".")[0]):
+        if name.endswith(INTENT) and not spool.has_frames(name.partition(".")[0]):
             with contextlib.suppress(OSError):
                 os.replace(os.path.join(source, name), os.path.join(target, name))

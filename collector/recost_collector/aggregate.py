@@ -9,8 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Optional
 
-import msgspec
-
 from recost import event as events
 from recost.ring.reader import Record
 from recost.session import Session
@@ -41,6 +39,11 @@ class Aggregation:
         """True when no open window has an event."""
         return not any(window.count for window in self._windows.values())
 
+    @property
+    def calls(self) -> int:
+        """Events in open windows."""
+        return sum(window.count for window in self._windows.values())
+
     def take_over(self, sessions: dict[str, Session], changes: Changes) -> None:
         """Frames of these sessions are in the spool, as are their rows."""
         self.sessions.update(sessions)
@@ -65,9 +68,12 @@ class Aggregation:
         window = self._windows[source.session_id]
         at = start
         for payload, end in records:
+            if len(payload) > events.MAX_BYTES:  # what is derived from a path is remembered, thousands of times
+                source.undecodable += 1
+                continue
             try:
                 event = events.decode(payload)
-            except (msgspec.MsgspecError, UnicodeDecodeError):
+            except events.UNDECODABLE:
                 source.undecodable += 1
                 continue
             if not window.add(event, now):

@@ -9,6 +9,9 @@ import msgspec
 from recost.ring.reader import Cursor
 from recost.session import Destination, Session
 
+FINISHED = -2
+"""In place of a cursor's sequence: the ring is emptied and counted for good, its file only waits to be removed."""
+
 
 class Part(NamedTuple):
     """The stretch of a ring whose events are in a frame: behind ``start``, up to ``position``."""
@@ -80,7 +83,14 @@ class Changes:
         self.changed_frames: list[StoredFrame] = []
         self.gone_frames: list[int] = []
         self.destinations: dict[str, tuple[Destination, DestinationState]] = {}
+        self.forgotten_destinations: list[str] = []
+        """One that is in ``destinations``, too, is needed again."""
         self.counters: dict[str, int] = {}
+
+    @property
+    def finished_rings(self) -> list[str]:
+        """Once this is true, their files go; once those are gone, their cursors are forgotten."""
+        return [name for name, cursor in self.cursors.items() if cursor.sequence == FINISHED]
 
     def remember_session(self, name: str) -> None:
         """It is needed again before it was forgotten."""

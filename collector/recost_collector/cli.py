@@ -19,6 +19,7 @@ OK, UNHEALTHY, USAGE, NOT_RUNNING, UNREACHABLE = 0, 1, 2, 3, 4
 _EXAMPLES = """examples:
   recost-collector status                  how rings, spool and delivery stand
   recost-collector report --since 7d       what the last week cost, from the local files
+  recost-collector doctor --rings          what is in the rings, also of workers that died
   recost-collector run                     lead in the foreground: systemd, a sidecar, a container
 """
 
@@ -51,6 +52,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_status(commands)
     _add_report(commands)
+    _add_doctor(commands)
     return parser
 
 
@@ -79,6 +81,12 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     from recost_collector import report  # noqa: PLC0415 - each command imports what it needs when it is needed
 
     report.add_command(commands)
+
+
+def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from recost_collector import doctor  # noqa: PLC0415 - each command imports what it needs when it is needed
+
+    doctor.add_command(commands)
 
 
 def _run(_arguments: argparse.Namespace) -> int:

@@ -10,13 +10,13 @@ import logging
 import queue
 import threading
 import traceback
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import NamedTuple, Optional, Union
 
 from recost.capture import suppressed
 from recost.notice import Notice
 from recost.session import Destination
-from recost_collector.exporters import Exporter, Frame, Lease, Reject, Retry, open_exporter
+from recost_collector.exporters import Exporter, Frame, Lease, Reject, Retry, forget, open_exporter
 
 MAX_COURIERS = 16
 
@@ -140,6 +140,10 @@ class Couriers:
         """End the couriers of destinations that nobody uses any more."""
         for name in [name for name, courier in self._couriers.items() if not courier.busy and name not in wanted]:
             self._retire(name)
+
+    def forget(self, destination_ids: Iterable[str]) -> None:
+        """Remove what exporters noted down about these. Only when it is committed that nothing waits for them."""
+        forget(destination_ids, self._lease)
 
     def close(self, timeout_s: float) -> None:
         """End all couriers, waiting up to ``timeout_s`` in all for attempts under way."""

@@ -17,6 +17,10 @@ from recost_collector.exporters import Frame
 from recost_collector.keys import Keys, key_id
 from recost_collector.lane import NOTHING, Lane, Verdict
 
+MAX_UNUSED = 64
+"""Destinations without workers and windows that are remembered, the last ones used: for ``status``, and for the next
+worker, who finds how its key stands."""
+
 
 class Settlement(NamedTuple):
     """A frame that settled, to be told to the rings in it once it is committed."""
@@ -41,6 +45,8 @@ class Delivery:
         self.lanes: dict[str, Lane] = {}
         self.settlements: list[Settlement] = []
         self.bulletins: list[Bulletin] = []
+        self.forgotten_drops = 0
+        """Frames that this leader knows to have been dropped at destinations that it has forgotten."""
         self._couriers = couriers
         self._keys = keys
         self._session_of = session_of
@@ -121,6 +127,11 @@ class Delivery:
         return sum(map(len, dropped.values()))
 
     @property
+    def windows(self) -> int:
+        """Frames here, waiting and parked."""
+        return sum(len(lane.frames) + len(lane.parked) for lane in self.lanes.values())
+
+    @property
     def spooled_bytes(self) -> int:
         return sum(lane.bytes for lane in self.lanes.values())
 
@@ -162,6 +173,22 @@ class Delivery:
                 self._keys.forget(name)
                 lane.standing.resume("", "")
         self._couriers.retire_idle(in_use | frozenset(name for name, lane in self.lanes.items() if lane.frames))
+
+    def forget_unused(self, sessions: Iterable[Session], wall_ms: int, changes: Changes) -> None:
+        """Let go of destinations that no session goes to, but for the last ones used. ``sessions``: all there are."""
+        if len(self.lanes) <= MAX_UNUSED:
+            return
+        used = {session.destination.id for session in sessions}
+        unused = [name for name, lane in self.lanes.items() if name not in used and not lane.sessions]
+        unused.sort(key=lambda name: self.lanes[name].worth_remembering(wall_ms))
+        for name in unused[: max(0, len(unused) - MAX_UNUSED)]:
+            self.forgotten_drops += self.lanes.pop(name).state.dropped
+            changes.destinations.pop(name, None)
+            changes.forgotten_destinations.append(name)
+
+    def after_commit(self, changes: Changes) -> None:
+        """What was to be forgotten is: nothing will ask for what exporters noted down about it."""
+        self._couriers.forget(name for name in changes.forgotten_destinations if name not in self.lanes)
 
     def close(self, timeout_s: float) -> None:
         """The end: attempts under way have ``timeout_s``. The keys that nothing waits for go with us."""

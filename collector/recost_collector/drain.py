@@ -10,12 +10,10 @@ import contextlib
 import errno
 import logging
 import os
-import time
 from typing import Optional
 
-import msgspec
-
 from recost import session
+from recost.event import UNDECODABLE
 from recost.paths import boot_id
 from recost.ring.files import RING_PREFIX, UNFINISHED_PREFIX, RingFile, abandon_unfinished, open_ring
 from recost.ring.layout import (
@@ -26,6 +24,7 @@ from recost.ring.layout import (
     FLUSH_REQUESTED,
     FLUSHES,
     HEAD,
+    LOST,
     NOTICES,
     RECORDS,
     TAIL,
@@ -34,7 +33,9 @@ from recost.ring.layout import (
 )
 from recost.ring.reader import UNKNOWN, Cursor, Reader, Record
 from recost.session import Registration
-from recost_collector.changes import Part
+from recost_collector.changes import FINISHED, Part
+from recost_collector.finished import Finished
+from recost_collector.remade import is_remade, open_remade
 
 RESCAN_S = 1.0
 UNFINISHED_S = 10.0
@@ -43,6 +44,8 @@ QUARTER = 4
 END = 1 << 62
 """No ring gets so far. A position from here on is nonsense, and soon more than the spool can note down."""
 MOST = (1 << 63) - 1
+MOST_CALLS = 1 << 48
+"""No process counts so far: a larger number was written by another program."""
 NONSENSE = "its positions are beyond what any ring reaches"
 SHORT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
@@ -77,6 +80,17 @@ class Source:
         """A quarter of the ring is published and not released."""
         return self.file.words[TAIL] - self.file.words[HEAD] > self.file.header.capacity // QUARTER
 
+    @property
+    def is_finished(self) -> bool:
+        """Nobody writes it any more, and all of it is taken."""
+        return self.owner_gone and not self.reader.backlog
+
+    @property
+    def cursor_to_keep(self) -> Cursor:
+        """What the spool is to know of it."""
+        cursor = self.reader.cursor
+        return cursor._replace(sequence=FINISHED) if self.is_finished else cursor
+
     def totals(self) -> dict[str, int]:
         """What became of this ring's records so far, by name."""
         words = self.file.words
@@ -84,11 +98,11 @@ class Source:
             "recorded": words[RECORDS],
             "dropped_full": words[DROPPED_FULL],
             "dropped_big": words[DROPPED_BIG],
-            "lost": self.reader.cursor.lost,
+            "lost": self.reader.cursor.lost + words[LOST],
             "undecodable": self.undecodable,
             "faults": words[FAULTS],
         }
-        return {name: min(value, MOST) for name, value in totals.items()}
+        return {name: value if value <= MOST_CALLS else 0 for name, value in totals.items()}
 
     def flushed_through(self, open_part: Optional[Part]) -> int:
         """The position before which every window has settled; ``open_part`` is ours in the open one."""
@@ -105,6 +119,19 @@ class Source:
         """A flush was asked for that was not seen before."""
         return self.file.words[FLUSHES] > self.flush_seen
 
+    def find_out_owner(self) -> None:
+        """See whether the owner is gone. What it has made again is still its own."""
+        if not self.owner_gone:
+            self.owner_gone = self.file.owner_gone() and not is_remade(self.file)
+
+    def follow(self) -> None:
+        """Go on in the ring's new file, if its owner had to make it again."""
+        new = open_remade(self.file)
+        if new is not None:
+            old, self.file = self.file, new
+            self.reader = Reader(new.words, new.data, seed_of(new.header.ring_id), self.reader.cursor)
+            old.close()
+
     def drain(self, max_bytes: int) -> list[Record]:
         """The next records; what cannot be read any more is kept for diagnosis and counted."""
         before = self.reader.cursor
@@ -113,7 +140,8 @@ class Source:
             self.reader.cursor, self.is_nonsense = before, True
             return []
         if self.reader.quarantined is not None:
-            logger.warning("ring %s: %d unreadable bytes given up", self.name, len(self.reader.quarantined))
+            kept = len(self.reader.quarantined)
+            logger.warning("ring %s: what is published cannot be read and is given up, %d bytes kept", self.name, kept)
         return records
 
 
@@ -127,6 +155,7 @@ class Rings:
         self.discarded = 0
         """Rings of an earlier boot of the machine."""
         self._directory = directory
+        self.finished = Finished(directory, cursors)
         self._cursors = cursors
         self._diagnosis_dir = diagnosis_dir
         self._boot_id = boot_id()
@@ -137,47 +166,51 @@ class Rings:
     def scan(self, now: float) -> list[Source]:
         """New sources since the last scan, oldest first. Looks at the directory when it changed, and once a second."""
         self._set_nonsense_aside()
-        try:
-            mtime_ns = os.stat(self._directory).st_mtime_ns
-        except OSError:
+        names = self._list(now)
+        if not names:
             return []
-        if mtime_ns == self._mtime_ns and now - self._scanned_at < RESCAN_S:
-            return []
-        try:
-            names = os.listdir(self._directory)
-        except OSError:  # no descriptor is left for it; the next turn looks again
-            return []
-        self._mtime_ns, self._scanned_at = mtime_ns, now
+        for follower in self.sources.values():
+            follower.follow()
         found = []
         self.refused = {name: reason for name, reason in self.refused.items() if name in names}
         for name in names:
             if name.startswith(UNFINISHED_PREFIX):
                 with contextlib.suppress(OSError):
                     abandon_unfinished(os.path.join(self._directory, name), UNFINISHED_S)
-            elif name.startswith(RING_PREFIX) and name[len(RING_PREFIX) :] not in self.sources:
+            elif self._is_new(name):
                 source = self._open(name)
                 if source is not None:
                     self.sources[source.name] = source
                     found.append(source)
         return sorted(found, key=lambda source: source.file.header.created_at_ns)
 
+    def _list(self, now: float) -> list[str]:
+        """The names in the directory; none when it is not the time."""
+        try:
+            mtime_ns = os.stat(self._directory).st_mtime_ns
+            if mtime_ns == self._mtime_ns and now - self._scanned_at < RESCAN_S:
+                return []
+            names = os.listdir(self._directory)
+        except OSError:  # it is gone, or no descriptor is left for it; the next turn looks again
+            return []
+        self._mtime_ns, self._scanned_at = mtime_ns, now
+        return names
+
     def probe_owners(self) -> None:
         """Find out whose owner is gone. Cheap: one flock per live ring."""
         for source in self.sources.values():
-            if not source.owner_gone:
-                source.owner_gone = source.file.owner_gone()
+            source.find_out_owner()
 
     def probe_closed(self) -> None:
         """The same for rings whose owner has said goodbye."""
         for source in self.sources.values():
-            if not source.owner_gone and source.file.words[CLOSED]:
-                source.owner_gone = source.file.owner_gone()
+            if source.file.words[CLOSED]:
+                source.find_out_owner()
 
     def reap(self, source: Source) -> None:
-        """Remove a drained and committed ring of a dead owner."""
+        """Remove a ring that is committed as finished."""
         del self.sources[source.name]
-        with contextlib.suppress(OSError):
-            os.unlink(source.file.path)
+        self.finished.add(source.name)
         source.file.close()
 
     def close(self) -> None:
@@ -198,6 +231,10 @@ class Rings:
             finally:
                 os.close(fd)
 
+    def _is_new(self, file_name: str) -> bool:
+        name = file_name[len(RING_PREFIX) :]
+        return file_name.startswith(RING_PREFIX) and name not in self.sources and name not in self.finished
+
     def _open(self, name: str) -> Optional[Source]:
         path = os.path.join(self._directory, name)
         try:
@@ -208,12 +245,14 @@ class Rings:
             self._cannot_open(name, exc)
             return None
         try:
+            if name != RING_PREFIX + file.header.name:  # its end must not be taken for that of the ring it was made of
+                raise BadRing("a copy of another ring")
             _check_words(file)
             if file.header.boot_id != self._boot_id:
                 self._discard(file)
                 return None
             registration = session.decode(file.session_block)
-        except (BadRing, msgspec.MsgspecError) as exc:
+        except (BadRing, *UNDECODABLE) as exc:
             self._refuse(name, str(exc))
             file.close()
             return None
@@ -222,11 +261,8 @@ class Rings:
         return Source(file, registration, self._cursor_of(file))
 
     def _cursor_of(self, file: RingFile) -> Cursor:
-        head = file.words[HEAD]
         cursor = self._cursors.pop(file.header.name, None)
-        if cursor is not None:
-            return cursor
-        return Cursor(head, UNKNOWN if head else 0)
+        return _cursor_by_head(file) if cursor is None else cursor
 
     def _cannot_open(self, name: str, exc: Exception) -> None:
         if not isinstance(exc, OSError) or exc.errno not in SHORT_OF_FILES:
@@ -244,37 +280,28 @@ class Rings:
     def _refuse(self, name: str, reason: str) -> None:
         if self.refused.get(name) != reason:
             self.refused[name] = reason
-            logger.warning("a file in the runtime directory is no ring and is skipped: %s: %s", name, reason)
+            logger.warning("a file in the runtime directory is skipped: %s: %s", name, reason)
 
     def _discard(self, file: RingFile) -> None:
         """A ring of an earlier boot: the commits that go with it may be forgotten, so counting it could double."""
         self.discarded += 1
         logger.warning("a ring of an earlier boot is discarded: %s", file.path)
-        with contextlib.suppress(OSError):
-            os.unlink(file.path)
+        self.finished.add(file.header.name)
         file.close()
 
 
-def add_up(counters: dict[str, int], gone: list[Source], discarded: int) -> dict[str, int]:
-    """The totals of all rings that have come and gone. Empty when there is nothing new."""
-    if not gone and not discarded:
-        return {}
-    totals = dict(counters)
-    totals["count.discarded_rings"] = totals.get("count.discarded_rings", 0) + discarded
-    for source in gone:
-        for name, value in source.totals().items():
-            totals[f"count.{name}"] = min(MOST, totals.get(f"count.{name}", 0) + value)
-    return totals
+def _cursor_by_head(file: RingFile) -> Cursor:
+    """Where to begin in a ring that the spool knows nothing of: where somebody else has stopped."""
+    head, tail = file.words[HEAD], file.words[TAIL]
+    if 0 <= tail - head <= file.header.capacity:
+        return Cursor(head, UNKNOWN if head else 0)
+    # Another program wrote over the head: nobody of ours has met this ring.
+    return Cursor(0, 0) if tail <= file.header.capacity else Cursor(tail, 0)
 
 
 def _check_words(file: RingFile) -> None:
     """What only a worker gone wrong writes: refused where it is its own, put right where it is ours."""
-    if max(file.words[TAIL], file.words[HEAD]) >= END:
+    if file.words[TAIL] >= END:
         raise BadRing(NONSENSE)
     if file.words[NOTICES] > MOST:
         file.words[NOTICES] = 0
-
-
-def now_ms() -> int:
-    """Wall clock, ms since the epoch."""
-    return time.time_ns() // 1_000_000

@@ -13,10 +13,10 @@ from datetime import datetime
 from typing import BinaryIO, NamedTuple, Optional
 
 from recost.bucket import pico_usd
+from recost.event import UNDECODABLE
 from recost_collector.local_files import Opened, open_project, projects
 from recost_collector.window_line import (
     MAX_LINE_BYTES,
-    UNDECODABLE,
     Entry,
     Reason,
     Window,

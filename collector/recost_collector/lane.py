@@ -95,6 +95,10 @@ class Lane:
         """True when time alone can help."""
         return bool(self.frames) and not self.standing.is_refused
 
+    def worth_remembering(self, wall_ms: int) -> tuple[bool, int]:
+        """Sorts lanes that nobody uses: those last used come last, and after them those whose keys are in trouble."""
+        return self.standing.is_in_trouble(wall_ms), max(self.state.delivered_at_ms, self.state.last_error_at_ms)
+
     def look(self, wall_ms: int) -> Verdict:
         """Once a turn: what an ``init()`` permits, and what a block puts back."""
         again = self._unpark(wall_ms) if self.standing.follow_init(wall_ms) else ()

@@ -10,16 +10,18 @@ from collections.abc import Callable
 from typing import Optional
 
 from recost import __version__
-from recost.leader import Leader, LeaderKind, write_leader
+from recost.leader import Leader, LeaderKind, show_life, write_leader
 from recost.notice import Notice
 from recost.paths import pid_namespace, process_start
-from recost_collector import adoption
+from recost_collector.adoption import Adoption
 from recost_collector.changes import Changes, Kept
 from recost_collector.courier import Couriers
 from recost_collector.delivery import Delivery
 from recost_collector.drain import Rings
 from recost_collector.election import Election
+from recost_collector.exporters import forget_all_but
 from recost_collector.keys import Keys
+from recost_collector.mark import ANY_FILE, Mark, Marked, is_behind
 from recost_collector.service import LostLead, Service
 from recost_collector.spool import Fenced, SpoolTrouble
 from recost_collector.spool_place import open_spool
@@ -27,6 +29,7 @@ from recost_collector.spool_rows import UNREADABLE
 from recost_collector.wake import Wake
 
 ORPHANS_S = 60.0
+SHOW_LIFE_S = 1.0
 
 logger = logging.getLogger("recost_collector")
 
@@ -46,8 +49,15 @@ class Leadership:
             self._place, self._spool = open_spool(directory)
             undo.callback(self._place.release)
             undo.callback(self._spool.close)
+            self._mark = Mark(directory, self._place.directory)
+            undo.callback(self._mark.close)
+            self._marked = self._mark.read()
+            self._noted = -1
+            self._check_spool()
+            self._adoption = Adoption(self._place, directory, self._spool, on_progress)
             self.service = self._take_up()
             self._looked_for_orphans_at = time.monotonic()
+            self._showed_life_at = 0.0
             self._publish(kind)
             undo.pop_all()
 
@@ -66,20 +76,32 @@ class Leadership:
             self._looked_for_orphans_at = now
             for adopted in self._adopt():
                 self.service.take_over(adopted)
+        if now - self._showed_life_at >= SHOW_LIFE_S:
+            self._showed_life_at = now
+            show_life(self._directory)
         try:
             self.service.turn()
+            self._note()
+        except Fenced as exc:  # met by a delivery: there was nothing to commit
+            raise LostLead(str(exc)) from exc
         except SpoolTrouble as exc:  # not of a commit: what is in the spool cannot be read any more
             raise LostLead(f"the spool cannot be read: {exc}") from exc
 
     def finish(self, timeout_s: float) -> None:
         """The end in good order; the lock goes last, so that the next leader finds everything."""
-        with contextlib.suppress(LostLead):
+        with contextlib.suppress(LostLead, Fenced):
             self.service.finish(timeout_s)
+            self._note()
+            if not self.service.delivery.windows and not self.service.open_calls:
+                self._mark.remove()
         self.give_back()
 
     def give_back(self) -> None:
         """Close what we own without writing anything more."""
         self._fenced = True
+        if self._spool.is_removed or self._spool.is_damaged:
+            self._mark.condemn(ANY_FILE if self._spool.is_removed else self._spool.file)
+        self._mark.close()
         self.service.rings.close()
         self._spool.close()
         self.wake.close()
@@ -97,13 +119,42 @@ class Leadership:
         couriers = Couriers(self, self.wake.call)
         delivery = Delivery(couriers, Keys(self._directory), kept.sessions.__getitem__)
         delivery.restore(kept.destinations, kept.frames)
+        forget_all_but(kept.destinations, self)
         service = Service(rings, self._spool, delivery, kept, self.election.still_leads)
-        aside = self._spool.moved_aside
-        if aside:
-            logger.warning("the spool was corrupt and is moved aside: %s", aside)
-            text = f"the spool was corrupt; it is kept as {aside} and a new one is started"
-            service.say_at_start(Notice("degraded", text))
+        if self._spool_loss:
+            logger.warning(self._spool_loss)
+            service.say_at_start(Notice("degraded", self._spool_loss))
         return service
+
+    def _check_spool(self) -> None:
+        """Begin with an empty spool where this one is damaged, or has forgotten what was committed."""
+        spool = self._spool
+        self._spool_loss = ""
+        if is_behind(self._marked, spool.commits, spool.file, is_new=spool.is_new):
+            if not spool.is_new and not spool.moved_aside:
+                spool.start_anew()
+        elif not spool.moved_aside:
+            return
+        self._count_loss()
+
+    def _count_loss(self) -> None:
+        """What the mark says was in a spool that cannot be used."""
+        _, frames, calls, _ = self._marked
+        changes = Changes()
+        changes.counters = {"count.dropped_windows": frames, "count.lost": calls}
+        self._spool.commit(changes)
+        self._mark.note(Marked(self._spool.commits, file=self._spool.file))
+        aside = self._spool.moved_aside
+        what = f"was corrupt; it is kept as {aside}" if aside else "was removed by another program"
+        lost = f"up to {frames} windows and {calls} more calls are lost"
+        self._spool_loss = f"the spool {what}; a new one is started, {lost}"
+
+    def _note(self) -> None:
+        """What is in the spool now, for the case that it is damaged before the next leader comes."""
+        spool = self._spool
+        if spool.commits != self._noted:
+            self._noted = spool.commits
+            self._mark.note(Marked(spool.commits, self.service.delivery.windows, self.service.open_calls, spool.file))
 
     def _load(self) -> Kept:
         """What the last leader left; nothing when it cannot be read: a spool must not end every leader to come."""
@@ -112,11 +163,12 @@ class Leadership:
         except (SpoolTrouble, *UNREADABLE):
             logger.exception("what is in the spool cannot be read")
             self._spool.start_anew()
+            self._count_loss()
             return self._spool.load()
 
     def _adopt(self) -> list[Changes]:
         try:
-            return adoption.adopt(self._place, self._directory, self._spool, self._on_progress)
+            return self._adoption.look()
         except Fenced as exc:
             raise LostLead(str(exc)) from exc
 
@@ -134,7 +186,10 @@ class Leadership:
             started_at_ms=time.time_ns() // 1_000_000,
             trouble=trouble,
         )
-        write_leader(self._directory, leader)
+        try:
+            write_leader(self._directory, leader)
+        except OSError as exc:  # no room: nobody can see who leads, and all else goes on
+            logger.warning("it cannot be written down who leads: %s", exc)
         if trouble:
             text = f"the collector's state is in {self._place.state_dir}: {trouble}; RECOST_STATE_DIR changes it"
             self.service.say_at_start(Notice("degraded", text))

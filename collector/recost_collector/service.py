@@ -17,10 +17,11 @@ from recost.ring.layout import FLUSHES
 from recost_collector.aggregate import Aggregation
 from recost_collector.changes import Changes, Kept, StoredFrame
 from recost_collector.delivery import Delivery
-from recost_collector.drain import Rings, Source, add_up
+from recost_collector.drain import Rings, Source
 from recost_collector.open_window import OpenWindow
-from recost_collector.spool import Fenced, Spool, SpoolTrouble
+from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble
 from recost_collector.telling import Telling
+from recost_collector.totals import Totals
 
 COMMIT_S = 0.5
 BUSY_POLL_S = 0.05
@@ -78,8 +79,7 @@ class Service:
         self._idle_turns = 0
         self._spool_max_bytes = 0
         self._spool_trouble = ""
-        self._counters = kept.counters
-        self._discarded = 0
+        self._totals = Totals(kept.counters)
         self._say_at_start: list[Notice] = []
         self._last_ring_at = time.monotonic()
         self._idle_exit_s = 10.0
@@ -93,6 +93,7 @@ class Service:
         """Frames of an orphaned spool are committed in ours: work with them from now on."""
         self._aggregation.take_over(changes.sessions, self._changes)
         self.delivery.restore(changes.destinations, changes.new_frames)
+        self._totals.take_over(changes.counters)
 
     def turn(self) -> None:
         """One round. Raises ``LostLead`` when another collector leads."""
@@ -108,6 +109,11 @@ class Service:
             self._commit(clock)
         self._tell()
         self._idle_turns = 0 if worked else self._idle_turns + 1
+
+    @property
+    def open_calls(self) -> int:
+        """Calls in open windows."""
+        return self._aggregation.calls
 
     @property
     def pause_s(self) -> float:
@@ -167,6 +173,7 @@ class Service:
         self._probed_at = clock.now
         self.rings.probe_owners()
         self.delivery.forget_keys(frozenset(source.destination_id for source in self.rings.sources.values()))
+        self.delivery.forget_unused(self._aggregation.sessions.values(), clock.wall_ms, self._changes)
 
     def _adjust_limits(self, source: Source) -> None:
         """The spool is shared, so the largest wish counts; of the idle times the newest."""
@@ -236,7 +243,7 @@ class Service:
             self._make_room()
             try:
                 self._spool.commit(self._changes)
-            except Fenced as exc:
+            except (Fenced, SpoolDamaged) as exc:
                 raise LostLead(str(exc)) from exc
             except SpoolTrouble as exc:
                 self._tell_trouble(str(exc))
@@ -250,18 +257,16 @@ class Service:
         """What the rings and the open windows add to the transaction; anew after one that failed."""
         changes = self._changes
         self._aggregation.gather(changes)
-        gone = [source for source in self.rings.sources.values() if source.owner_gone and not source.reader.backlog]
-        changes.forgotten_rings = [source.name for source in gone]
-        changes.cursors = {source.name: source.reader.cursor for source in moved if source not in gone}
-        changes.counters = add_up(self._counters, gone, self.rings.discarded - self._discarded)
+        finished = [source for source in self.rings.sources.values() if source.is_finished]
+        changes.forgotten_rings = self.rings.finished.removed()
+        changes.cursors = {source.name: source.cursor_to_keep for source in (*moved, *finished)}
+        changes.counters = self._totals.gather(finished, self.rings.discarded, self.delivery.forgotten_drops)
 
     def _after_commit(self, moved: list[Source]) -> None:
         changes, self._changes = self._changes, Changes()
         self._commit_wanted = False
         self._spool_trouble = ""
-        if changes.counters:
-            self._counters = changes.counters
-            self._discarded = self.rings.discarded
+        self._totals.committed(changes.counters)
         self._aggregation.committed()
         for source in moved:
             source.committed = source.reader.cursor
@@ -269,7 +274,9 @@ class Service:
         for frame in changes.new_frames:
             frame.body = b""
         self._telling.after_commit(self.delivery)
-        for name in changes.forgotten_rings:
+        self.delivery.after_commit(changes)
+        self.rings.finished.forget(changes.forgotten_rings)
+        for name in changes.finished_rings:
             self._telling.forget(name)
             self.rings.reap(self.rings.sources[name])
         used = {source.session_id for source in self.rings.sources.values()} | self.delivery.session_ids()

@@ -23,33 +23,18 @@ from urllib.parse import quote
 
 import msgspec
 
-from recost_collector.changes import Changes, Kept
+from recost_collector.changes import FINISHED, Changes, Kept
+from recost_collector.spool_file import SCHEMA, inode_of, is_damage, move_aside, open_file
 from recost_collector.spool_rows import DAMAGED, FRAME_COLUMNS, UNREADABLE, Rows
 
 SPOOL_FILE = "spool.sqlite3"
-SCHEMA = 1
 PAGE_BYTES = 4096
 HEADROOM_PAGES = 4096
 """Room above ``spool_max_bytes`` for everything that is no frame: cursors, open windows, the indexes."""
+NO_NUMBER = 1 << 62
+"""No spool counts so far: its numbers are nonsense, and would soon be more than a column or a word holds."""
 MOST = (1 << 63) - 1
 """The largest number that a column holds. What comes from shared memory may be larger."""
-
-_TABLES = """
-CREATE TABLE IF NOT EXISTS meta (name TEXT PRIMARY KEY, value) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS cursors (ring TEXT PRIMARY KEY, position INTEGER, sequence INTEGER, lost INTEGER)
-    WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS sessions (id TEXT PRIMARY KEY, session BLOB) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS deltas (session TEXT, number INTEGER, body BLOB, PRIMARY KEY (session, number))
-    WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS frames (
-    id INTEGER PRIMARY KEY AUTOINCREMENT, destination TEXT, session TEXT, key TEXT UNIQUE, body BLOB, sdk_version TEXT,
-    entries INTEGER, closed_at_ms INTEGER, size INTEGER, parked INTEGER DEFAULT 0, settled INTEGER DEFAULT 0,
-    tries INTEGER DEFAULT 0, status INTEGER DEFAULT 0, reason TEXT DEFAULT '');
-CREATE INDEX IF NOT EXISTS frames_by_destination ON frames (destination, parked, id);
-CREATE TABLE IF NOT EXISTS settles (frame INTEGER, ring TEXT, start INTEGER, position INTEGER,
-    PRIMARY KEY (frame, ring)) WITHOUT ROWID;
-CREATE TABLE IF NOT EXISTS destinations (id TEXT PRIMARY KEY, destination BLOB, state BLOB) WITHOUT ROWID;
-"""
 
 
 class Fenced(Exception):  # noqa: N818 - a finding, not an error of the program
@@ -60,6 +45,10 @@ class SpoolTrouble(Exception):  # noqa: N818 - handled where turns are made
     """The spool cannot take a transaction now (disk full, I/O error). Nothing of it was written."""
 
 
+class SpoolDamaged(SpoolTrouble):
+    """What is in the spool cannot be read, and trying again does not help."""
+
+
 class Spool:
     """The one connection. Every method belongs to the collector's loop."""
 
@@ -67,12 +56,15 @@ class Spool:
         """Open or make the spool in ``directory`` and become its newest epoch. A corrupt one is moved aside."""
         self.path = os.path.join(directory, SPOOL_FILE)
         self.moved_aside = ""
+        self.is_new = not os.path.lexists(self.path)
+        self.is_removed = self.is_damaged = False
+        """Found out while it was in use."""
         self._boot_id = boot_id
         try:
             self._begin()
-        except sqlite3.OperationalError as exc:  # locked, full: no reason to give the contents up
-            raise SpoolTrouble(str(exc)) from exc
-        except (sqlite3.Error, *UNREADABLE):
+        except (sqlite3.Error, *UNREADABLE) as exc:
+            if not is_damage(exc):
+                raise SpoolTrouble(str(exc)) from exc
             self._begin_anew()
 
     def start_anew(self) -> None:
@@ -82,7 +74,8 @@ class Spool:
 
     def limit(self, max_bytes: int) -> None:
         """Bound the file, a little above ``max_bytes`` so that frames are dropped before SQLite refuses."""
-        self._db.execute(f"PRAGMA max_page_count = {max_bytes // PAGE_BYTES + HEADROOM_PAGES}")
+        with self._trouble():
+            self._db.execute(f"PRAGMA max_page_count = {max_bytes // PAGE_BYTES + HEADROOM_PAGES}")
 
     def next_frame_id(self) -> int:
         """Grows for ever, also over restarts."""
@@ -92,7 +85,7 @@ class Spool:
     def load(self) -> Kept:
         """What the last collector committed, without its damaged rows. Raises ``SpoolTrouble``."""
         rows = Rows(self._db)
-        with _trouble():
+        with self._trouble():
             kept = rows.read()
         if rows.damaged:
             kept.counters[DAMAGED] = kept.counters.get(DAMAGED, 0) + len(rows.damaged)
@@ -101,13 +94,20 @@ class Spool:
         return kept
 
     def body(self, frame_id: int) -> bytes:
-        """The bytes of a committed frame."""
+        """The bytes of a committed frame. Raises ``Fenced`` when it is gone: another collector has delivered it."""
         row = self._first("SELECT body FROM frames WHERE id = ?", frame_id)
-        return bytes(row[0]) if row else b""
+        if row is None:
+            raise Fenced(f"frame {frame_id} is gone from the spool")
+        return bytes(row[0])
 
     def knows(self, destination_id: str) -> bool:
         """Whether the destination has a row here."""
         return self._first("SELECT 1 FROM destinations WHERE id = ?", destination_id) is not None
+
+    def number(self, name: str) -> int:
+        """What a transaction has noted under this name (``Changes.counters``); 0 when nothing has."""
+        with _trouble():
+            return self._value(name)
 
     def has_frames(self, destination_id: str) -> bool:
         """Whether a frame of the destination is here, waiting or parked."""
@@ -115,14 +115,14 @@ class Spool:
 
     def commit(self, changes: Changes) -> None:
         """All of ``changes`` or nothing. Raises ``Fenced`` or ``SpoolTrouble``."""
-        if _inode(self.path) != self._inode:
-            raise Fenced(f"the spool was removed: {self.path}")
+        self._check_file()
         with self._transaction():
             self._write(changes)
+        self.commits += 1
 
     def is_at_limit(self) -> bool:
         """True when it is its own bound that keeps the spool from growing, and not the disk."""
-        with _trouble():
+        with self._trouble():
             most, pages, free = (
                 self._db.execute(f"PRAGMA {name}").fetchone()[0]
                 for name in ("max_page_count", "page_count", "freelist_count")
@@ -132,6 +132,15 @@ class Spool:
     def close(self) -> None:
         """Give the file back, with everything committed in it."""
         self._db.close()
+
+    def _check_file(self) -> None:
+        try:
+            found = inode_of(self.path)
+        except OSError as exc:  # whether it was removed is not known
+            raise SpoolTrouble(str(exc)) from exc
+        if found != self.file:
+            self.is_removed = True
+            raise Fenced(f"the spool was removed: {self.path}")
 
     def _write(self, changes: Changes) -> None:
         many = self._db.executemany
@@ -150,6 +159,10 @@ class Spool:
         many("DELETE FROM deltas WHERE session = ? AND number <= ?", changes.closed_windows)
         self._write_frames(changes)
         many(
+            "DELETE FROM destinations AS d WHERE id = ? AND NOT EXISTS (SELECT 1 FROM frames WHERE destination = d.id)",
+            [(name,) for name in changes.forgotten_destinations],
+        )
+        many(
             "REPLACE INTO destinations VALUES (?, ?, ?)",
             [
                 (name, msgspec.msgpack.encode(destination), msgspec.msgpack.encode(state))
@@ -158,7 +171,11 @@ class Spool:
         )
         many(
             "REPLACE INTO meta VALUES (?, ?)",
-            [*zip(changes.counters, _bounded(changes.counters.values())), ("last_frame", self._last_frame)],
+            [
+                *zip(changes.counters, _bounded(changes.counters.values())),
+                ("last_frame", self._last_frame),
+                ("commits", self.commits + 1),
+            ],
         )
 
     def _write_frames(self, changes: Changes) -> None:
@@ -187,25 +204,26 @@ class Spool:
             self._db.execute("REPLACE INTO meta VALUES (?, ?)", (DAMAGED, count))
 
     def _begin(self) -> None:
-        self._db = _open(self.path)
+        self._db = open_file(self.path, PAGE_BYTES)
         try:
-            self._inode = _inode(self.path)
+            self.file = inode_of(self.path)
+            self.commits = _possible(self._value("commits"))
             highest = self._db.execute("SELECT max(id) FROM frames").fetchone()[0] or 0
-            self._last_frame = max(self._value("last_frame"), int(highest))
+            self._last_frame = _possible(max(self._value("last_frame"), int(highest)))
             self.epoch = self._begin_epoch(self._boot_id)
         except BaseException:
             self._db.close()
             raise
 
     def _begin_anew(self) -> None:
-        self.moved_aside = _move_aside(self.path)
-        with _trouble():
+        self.moved_aside = move_aside(self.path)
+        with self._trouble():
             self._begin()
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[None]:
         """All or nothing, and only while the epoch is ours."""
-        with _trouble():
+        with self._trouble():
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 if self._value("epoch") != self.epoch:
@@ -217,14 +235,23 @@ class Spool:
                     self._db.execute("ROLLBACK")
                 raise
 
+    @contextlib.contextmanager
+    def _trouble(self) -> Iterator[None]:
+        try:
+            with _trouble():
+                yield
+        except SpoolDamaged:
+            self.is_damaged = True
+            raise
+
     def _first(self, query: str, parameter: object) -> Optional[tuple[Any, ...]]:
-        with _trouble():
+        with self._trouble():
             found: Optional[tuple[Any, ...]] = self._db.execute(query, (parameter,)).fetchone()
         return found
 
     def _begin_epoch(self, boot_id: str) -> int:
         self._db.execute("BEGIN IMMEDIATE")
-        epoch = self._value("epoch") + 1
+        epoch = _possible(self._value("epoch")) + 1
         rows: Iterable[tuple[str, object]] = [("epoch", epoch), ("boot_id", boot_id), ("schema", SCHEMA)]
         self._db.executemany("REPLACE INTO meta VALUES (?, ?)", rows)
         self._db.execute("COMMIT")
@@ -238,13 +265,12 @@ class Spool:
 def peek(directory: str) -> tuple[int, str]:
     """(rings with a cursor, boot id) of a spool, without becoming its epoch. Raises ``SpoolTrouble``."""
     uri = f"file:{quote(os.path.join(directory, SPOOL_FILE))}?mode=ro"
-    try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as db:
-            rings = db.execute("SELECT count(*) FROM cursors").fetchone()[0]
-            boot = db.execute("SELECT value FROM meta WHERE name = 'boot_id'").fetchone()
-            return rings, boot[0] if boot else ""
-    except sqlite3.Error as exc:
-        raise SpoolTrouble(str(exc)) from exc
+    with _trouble(), contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as db:
+        if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
+            raise SpoolDamaged("quick_check found damage")
+        rings = db.execute("SELECT count(*) FROM cursors WHERE sequence <> ?", (FINISHED,)).fetchone()[0]
+        boot = db.execute("SELECT value FROM meta WHERE name = 'boot_id'").fetchone()
+        return rings, boot[0] if boot else ""
 
 
 @contextlib.contextmanager
@@ -252,45 +278,15 @@ def _trouble() -> Iterator[None]:
     try:
         yield
     except sqlite3.Error as exc:
-        raise SpoolTrouble(str(exc)) from exc
+        raise (SpoolDamaged if is_damage(exc) else SpoolTrouble)(str(exc)) from exc
+
+
+def _possible(number: int) -> int:
+    """``number`` if a spool can have counted so far."""
+    if not 0 <= number < NO_NUMBER:
+        raise sqlite3.DatabaseError(f"no spool counts to {number}")
+    return number
 
 
 def _bounded(numbers: Iterable[int]) -> list[int]:
     return [min(number, MOST) for number in numbers]
-
-
-def _inode(path: str) -> tuple[int, int]:
-    """Zeros when nothing is there."""
-    try:
-        found = os.lstat(path)
-    except OSError:
-        return 0, 0
-    return found.st_dev, found.st_ino
-
-
-def _open(path: str) -> sqlite3.Connection:
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    db = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute(f"PRAGMA page_size = {PAGE_BYTES}")
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = NORMAL")
-        if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise sqlite3.DatabaseError("quick_check found damage")
-        db.executescript(_TABLES)
-        row = db.execute("SELECT value FROM meta WHERE name = 'schema'").fetchone()
-        if row and row[0] != SCHEMA:
-            raise sqlite3.DatabaseError(f"schema {row[0]}, this version reads {SCHEMA}")
-    except sqlite3.Error:
-        db.close()
-        raise
-    return db
-
-
-def _move_aside(path: str) -> str:
-    """Keep a corrupt spool for diagnosis under another name; its journal belongs to it."""
-    aside = f"{path}.corrupt-{os.getpid()}"
-    for suffix in ("", "-wal", "-shm"):
-        if os.path.exists(path + suffix):
-            os.replace(path + suffix, aside + suffix)
-    return aside

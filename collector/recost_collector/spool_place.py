@@ -7,9 +7,10 @@ volume, two layouts and two runtime directories never meet.  Its lock is held fo
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
-import shutil
+import signal
 import stat
 import time
 from collections.abc import Iterator
@@ -17,14 +18,18 @@ from typing import NamedTuple, Optional
 
 from filelock import FileLock, Timeout
 
+from recost.leader import read_leader
 from recost.paths import boot_id, lesser_state_dir, open_private_dir, state_dir
 from recost_collector.election import new_file_lock
 from recost_collector.spool import SPOOL_FILE, Spool, SpoolTrouble
+from recost_collector.spool_file import ASIDE
 
 ID_FILE = "spool-id"
 LOCK_FILE = "spool.lock"
 ORPHAN_AFTER_S = 600.0
 """A spool that still has cursors is an orphan only when nobody wrote it for so long: its rings may live."""
+
+logger = logging.getLogger("recost_collector")
 
 
 class Place(NamedTuple):
@@ -43,7 +48,8 @@ class Place(NamedTuple):
 def open_spool(runtime: str, patience_s: float = 5.0) -> tuple[Place, Spool]:
     """The spool of ``runtime``, locked and open, made if need be; in the runtime directory where no disk takes it.
 
-    A predecessor that was just killed may hold its lock for another moment.  Raises ``OSError`` when no place will do.
+    A predecessor that was just killed may hold its lock for another moment.  Raises ``OSError`` when no place will do,
+    ``SpoolTrouble`` when a predecessor works there still: a second spool for the same rings would count them twice.
     """
     wanted = state_dir()
     degraded = wanted.degraded
@@ -67,9 +73,9 @@ def open_spool(runtime: str, patience_s: float = 5.0) -> tuple[Place, Spool]:
 def orphans(place: Place, runtime: str) -> Iterator[Place]:
     """The spools beside ours that belong to nobody, each locked; release or ``remove`` it.
 
-    Also at the lesser places, from a time when the right one took none.
+    Also at the right place, if it takes one by now, and at the lesser ones, from a time when that took none.
     """
-    for state in dict.fromkeys((place.state_dir, lesser_state_dir(), runtime)):
+    for state in dict.fromkeys((place.state_dir, state_dir().path, lesser_state_dir(), runtime)):
         for name in sorted(os.listdir(state)) if is_private_dir(state) else ():
             directory = os.path.join(state, name)
             if directory == place.directory or not os.path.isfile(os.path.join(directory, SPOOL_FILE)):
@@ -98,8 +104,13 @@ def is_stale(directory: str) -> bool:
 
 
 def remove(place: Place) -> None:
-    """Delete an adopted spool. Its lock goes last."""
-    shutil.rmtree(place.directory, ignore_errors=True)
+    """Delete an adopted spool, but for what was damaged and is kept for diagnosis. Its lock goes last."""
+    names = [name for name in os.listdir(place.directory) if ASIDE not in name]
+    for name in sorted(names, key=lambda name: name == LOCK_FILE):
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(place.directory, name))
+    with contextlib.suppress(OSError):
+        os.rmdir(place.directory)
     place.release()
 
 
@@ -108,8 +119,29 @@ def _claim(runtime: str, state: str, degraded: str, patience_s: float) -> Place:
     directory = os.path.join(state, _spool_id(runtime))
     os.close(open_private_dir(directory))
     lock = new_file_lock(os.path.join(directory, LOCK_FILE))
-    lock.acquire(timeout=patience_s)
+    try:
+        lock.acquire(timeout=patience_s)
+    except Timeout:
+        if not _end_predecessor(runtime, directory):
+            raise
+        lock.acquire(timeout=patience_s)
     return Place(directory, state, degraded, lock)
+
+
+def _end_predecessor(runtime: str, directory: str) -> bool:
+    """Kill the last leader of ``runtime`` if it is at work in ``directory`` still. False: it is not, or is dead.
+
+    We hold the leader lock, so that one's lock file was deleted; it is stopped, or it would have left long ago.
+    """
+    leader = read_leader(runtime)
+    if leader is None or leader.spool != directory or leader.pid == os.getpid() or not leader.is_alive():
+        return False
+    if leader.kind == "thread":
+        raise SpoolTrouble(f"process {leader.pid}, which led before, still holds {directory}")
+    logger.warning("the last leader has lost its lock file and is stopped, it is ended: pid=%d", leader.pid)
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(leader.pid, signal.SIGKILL)
+    return True
 
 
 def _spool_id(runtime: str) -> str:

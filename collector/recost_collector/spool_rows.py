@@ -13,9 +13,10 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from recost.ring.reader import UNKNOWN, Cursor
+from recost.event import UNDECODABLE
+from recost.ring.reader import Cursor
 from recost.session import Destination, Session
-from recost_collector.changes import DestinationState, Kept, Part, StoredFrame
+from recost_collector.changes import FINISHED, DestinationState, Kept, Part, StoredFrame
 from recost_collector.open_window import OpenWindow
 
 FRAME_COLUMNS = (
@@ -24,7 +25,7 @@ FRAME_COLUMNS = (
 )
 """Of a frame, all but its body, which stays on disk until it goes out."""
 DAMAGED = "count.damaged_rows"
-UNREADABLE = (msgspec.MsgspecError, ValueError, TypeError, LookupError, ArithmeticError)
+UNREADABLE = (*UNDECODABLE, ValueError, TypeError, LookupError, ArithmeticError)
 """What the contents of a damaged row can raise."""
 
 _Read = TypeVar("_Read")
@@ -53,7 +54,7 @@ class Rows:
 
     def _cursors(self) -> Iterator[tuple[str, Cursor]]:
         for ring, *at in self._db.execute("SELECT ring, position, sequence, lost FROM cursors"):
-            if _are_numbers(at, least=UNKNOWN) and at[0] >= 0:
+            if _is_id(ring) and _are_numbers(at, least=FINISHED) and at[0] >= 0:
                 yield ring, Cursor(*at)
             else:
                 self._set_aside("DELETE FROM cursors WHERE ring IS ?", ring)
@@ -61,20 +62,20 @@ class Rows:
     def _sessions(self) -> Iterator[tuple[str, Session]]:
         for name, packed in self._db.execute("SELECT id, session FROM sessions"):
             try:
-                yield name, _decode(packed, Session)
+                yield _id(name), _decode(packed, Session)
             except UNREADABLE:
                 self._set_aside("DELETE FROM sessions WHERE id IS ?", name)
 
     def _destinations(self) -> Iterator[tuple[str, tuple[Destination, DestinationState]]]:
         for name, destination, state in self._db.execute("SELECT id, destination, state FROM destinations"):
             try:
-                yield name, (_decode(destination, Destination), _decode(state, DestinationState))
+                yield _id(name), (_decode(destination, Destination), _decode(state, DestinationState))
             except UNREADABLE:
                 self._set_aside("DELETE FROM destinations WHERE id IS ?", name)
 
     def _counters(self) -> Iterator[tuple[str, int]]:
         for name, value in self._db.execute("SELECT name, value FROM meta WHERE name LIKE 'count.%'"):
-            if _are_numbers([value]):
+            if isinstance(name, str) and _are_numbers([value]):
                 yield name, value
             else:
                 self._set_aside("DELETE FROM meta WHERE name IS ?", name)
@@ -125,6 +126,17 @@ def _decode(packed: object, kind: type[_Read]) -> _Read:
     if not isinstance(packed, bytes):
         raise TypeError(f"no blob: {type(packed).__name__}")
     return msgspec.msgpack.decode(packed, type=kind)
+
+
+def _id(name: Any) -> str:
+    if not _is_id(name):
+        raise ValueError(f"no id: {name!r}")
+    return str(name)
+
+
+def _is_id(name: object) -> bool:
+    """Ours are hexadecimal and become names of files."""
+    return isinstance(name, str) and name.isalnum()
 
 
 def _are_numbers(values: list[object], least: int = 0) -> bool:

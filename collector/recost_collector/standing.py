@@ -70,6 +70,10 @@ class Standing:
         is_waiting = 0 < self.state.wait_until_ms - wall_ms <= self.state.wait_ms
         return is_waiting or (self.is_refused and not self._may_probe)
 
+    def is_in_trouble(self, wall_ms: int) -> bool:
+        """True while some key here is suspended or has to wait."""
+        return any(key.suspended or key.wait_until_ms > wall_ms for key in self._keys.values())
+
     def explain_block(self, wall_ms: int) -> tuple[Notice, ...]:
         """What a worker hears whose window meets the block and who has not heard of its cause."""
         if self.state.suspended:

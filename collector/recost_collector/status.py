@@ -15,13 +15,26 @@ from urllib.parse import quote
 import msgspec
 
 from recost import session
+from recost.event import UNDECODABLE
 from recost.leader import LEADER_LOCK, Leader, has_leader, read_leader
-from recost.paths import open_private_dir, process_start, runtime_dir
+from recost.paths import open_private_dir, process_start, runtime_dirs
 from recost.ring.files import RING_PREFIX, RingFile, open_ring
-from recost.ring.layout import DROPPED_BIG, DROPPED_FULL, FAULTS, HEAD, HEARTBEAT, RECORDS, TAIL, BadRing
+from recost.ring.layout import (
+    DROPPED_BIG,
+    DROPPED_FULL,
+    FAULTS,
+    HEAD,
+    HEARTBEAT,
+    LOST,
+    RECORDS,
+    TAIL,
+    BadRing,
+    OtherLayout,
+)
 from recost_collector.changes import DestinationState
 from recost_collector.spool import SPOOL_FILE
 from recost_collector.spool_place import ID_FILE
+from recost_collector.status_judge import judge
 
 BEAT_WAIT_S = 2.0
 """A leader turns at least five times a second; this long without a turn, it hangs."""
@@ -42,6 +55,8 @@ class RingStatus(msgspec.Struct):
     capacity_bytes: int
     dropped: int
     faults: int
+    lost: int = 0
+    """Calls of its process that no ring has kept: an earlier one was damaged, or none could be made."""
 
 
 class DestinationStatus(msgspec.Struct):
@@ -75,17 +90,52 @@ class Status(msgspec.Struct):
     refused: dict[str, str]
     destinations: list[DestinationStatus]
     totals: dict[str, int]
-    """Of all rings that have come and gone: recorded, dropped_full, dropped_big, lost, undecodable, faults."""
+    """Of all rings that have come and gone: recorded, dropped_full, dropped_big, lost, undecodable, faults; and
+    dropped_windows, of destinations that are forgotten since."""
     open_sessions: int
     """Sessions with events in an open window in the spool."""
     problems: list[str]
     exit_code: int = 0
+    other_layouts: dict[str, str] = {}
+    """Rings that this version leaves alone."""
+    elsewhere: list[Status] = []
+    """The same of the directory for rings that ``runtime_dir`` does not take, if there are any or one was in use."""
 
 
 def gather() -> Status:
-    """Look at everything once. Waits up to ``BEAT_WAIT_S`` for a sign of life of the leader."""
-    directory = runtime_dir()
-    status = Status(directory, None, False, None, [], {}, [], {}, 0, [])
+    """Look at everything once. Waits up to ``BEAT_WAIT_S`` for a sign of life of each leader."""
+    first, *others = runtime_dirs()
+    elsewhere = [found for found in map(_look_elsewhere, others) if found is not None]
+    try:
+        status = _look(first)
+    except OSError as exc:
+        if not elsewhere:
+            raise
+        status = _nothing(first)
+        status.problems.append(str(exc))
+    for other in elsewhere:
+        text = f"degraded: {len(other.rings)} rings are in {other.runtime_dir}, for {first} took none"
+        status.problems += [text, *other.problems]
+        status.exit_code = max(status.exit_code, other.exit_code, 1)
+    status.elsewhere = elsewhere
+    return status
+
+
+def _nothing(directory: str) -> Status:
+    return Status(directory, None, False, None, [], {}, [], {}, 0, [])
+
+
+def _look_elsewhere(directory: str) -> Optional[Status]:
+    """None when nothing of ours is in use there."""
+    try:
+        found = _look(directory)
+    except OSError:  # somebody else's
+        return None
+    return found if found.rings or found.leading or found.exit_code else None
+
+
+def _look(directory: str) -> Status:
+    status = _nothing(directory)
     if not os.path.lexists(directory):
         return status
     os.close(open_private_dir(directory))
@@ -93,7 +143,7 @@ def gather() -> Status:
     status.leading = os.path.exists(os.path.join(directory, LEADER_LOCK)) and has_leader(directory)
     _read_rings(directory, status)
     _read_spool(directory, status)
-    _judge(status)
+    judge(status)
     return status
 
 
@@ -113,7 +163,10 @@ def _read_rings(directory: str, status: Status) -> None:
                 found = session.decode(file.session_block).session
             except FileNotFoundError:
                 continue
-            except (BadRing, OSError, ValueError, msgspec.MsgspecError) as exc:
+            except OtherLayout as exc:
+                status.other_layouts[name] = str(exc)
+                continue
+            except (BadRing, OSError, ValueError, *UNDECODABLE) as exc:
                 status.refused[name] = str(exc)
                 continue
             status.rings.append(_ring_status(name, file, found))
@@ -138,6 +191,7 @@ def _ring_status(name: str, file: RingFile, found: session.Session) -> RingStatu
         capacity_bytes=header.capacity,
         dropped=words[DROPPED_FULL] + words[DROPPED_BIG],
         faults=words[FAULTS],
+        lost=words[LOST],
     )
 
 
@@ -157,7 +211,7 @@ def _read_spool(directory: str, status: Status) -> None:
     try:
         with contextlib.closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=1.0)) as db:
             _read_rows(db, status)
-    except (sqlite3.Error, msgspec.MsgspecError, TypeError) as exc:
+    except (sqlite3.Error, TypeError, *UNDECODABLE) as exc:
         text = f"the spool cannot be read: {exc}; the collector moves it aside at its next start: {path}"
         status.problems.append(text)
 
@@ -219,39 +273,3 @@ def _destination_status(
         last_error_at_ms=stands.last_error_at_ms,
         parked_reasons=reasons,
     )
-
-
-def _judge(status: Status) -> None:
-    """Find what is not well, the worst first, with what to do; set the exit code."""
-    problems = status.problems
-    holds = bool(status.rings or status.open_sessions or any(found.waiting for found in status.destinations))
-    if not status.leading and holds:
-        status.exit_code = 3
-        problems.append("no collector runs although something waits: the next call of a worker starts one, or run one")
-    elif status.leading and status.beating is False:
-        problems.append("the collector holds its lock and does nothing: a worker replaces it after 10 s, or end it")
-    if status.leader is not None and status.leading and status.leader.trouble:
-        problems.append(f"degraded: {status.leader.trouble}")
-    for found in status.destinations:
-        problems.extend(_destination_problems(found))
-    dropped = sum(ring.dropped for ring in status.rings)
-    if dropped:
-        problems.append(f"{dropped:,} calls were not recorded because a ring was full: raise ring_bytes")
-    if status.refused:
-        problems.append(
-            f"{len(status.refused)} files in the runtime directory are no rings: {', '.join(status.refused)}"
-        )
-    if problems and status.exit_code == 0:
-        status.exit_code = 1
-
-
-def _destination_problems(found: DestinationStatus) -> list[str]:
-    problems = []
-    if found.suspended:
-        problems.append(f"delivery to {found.destination} is suspended, the key was refused: set a valid api_key")
-    if found.parked:
-        reasons = ", ".join(found.parked_reasons[:3])
-        problems.append(f"{found.parked} windows are parked, {found.destination} will not take them: {reasons}")
-    if found.waiting and found.last_error_at_ms > found.delivered_at_ms and not found.suspended:
-        problems.append(f"{found.waiting} windows wait for {found.destination}: {found.last_error}")
-    return problems

@@ -9,20 +9,35 @@ from recost_collector.status import DestinationStatus, RingStatus, Status
 
 def to_text(status: Status) -> str:
     """One screen: the verdict first."""
-    lines = [_headline(status), f"runtime directory  {status.runtime_dir}"]
+    lines = [_headline(status), *_leader_text(status)]
+    lines.extend(f"problem            {problem}" for problem in status.problems)
+    lines.extend(_holdings_text(status))
+    for other in status.elsewhere:
+        lines += ["", *_leader_text(other), *_holdings_text(other)]
+    return "\n".join(lines) + "\n"
+
+
+def _leader_text(status: Status) -> list[str]:
+    lines = [f"runtime directory  {status.runtime_dir}"]
     if status.leader is not None and status.leading:
         leader = status.leader
         since = _ago(leader.started_at_ms)
         who = f"pid {leader.pid}, {leader.kind}, recost {leader.version}, epoch {leader.epoch}"
         lines.append(f"collector          {who}, {since}")
         lines.append(f"spool              {leader.spool}")
-    lines.extend(f"problem            {problem}" for problem in status.problems)
-    lines.extend(_rings_text(status.rings))
-    lines.extend(_destinations_text(status.destinations))
+    return lines
+
+
+def _holdings_text(status: Status) -> list[str]:
+    lines = [*_rings_text(status.rings), *_destinations_text(status.destinations)]
+    if status.other_layouts:
+        lines.append(
+            f"\nleft alone         {len(status.other_layouts)} rings of another layout, for a recost that reads it"
+        )
     if any(status.totals.values()):
         totals = ", ".join(f"{name} {value:,}" for name, value in status.totals.items() if value)
         lines.append(f"\nworkers gone       {totals}")
-    return "\n".join(lines) + "\n"
+    return lines
 
 
 def _headline(status: Status) -> str:

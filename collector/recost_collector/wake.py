@@ -41,9 +41,10 @@ class Wake:
                 os.read(self._fd, DRAIN_BYTES)
 
     def close(self) -> None:
-        """Remove the pipe, so that a worker's look finds nobody."""
+        """Remove the pipe, so that a worker's look finds nobody; a successor's, after a lost lead, stays."""
         with contextlib.suppress(OSError):
-            os.unlink(self._path)
+            if os.path.samestat(os.lstat(self._path), os.fstat(self._fd)):
+                os.unlink(self._path)
         os.close(self._fd)
 
 

@@ -14,6 +14,8 @@ from typing import Annotated, Literal
 
 import msgspec
 
+from recost.event import UNDECODABLE
+
 MAJOR = "1"
 """Of ``protocolVersion``: another one may mean anything, a higher minor only adds fields."""
 MAX_LINE_BYTES = 16 << 20
@@ -61,8 +63,6 @@ class _Version(msgspec.Struct, rename="camel"):
 _decode_window = msgspec.json.Decoder(Window).decode
 _decode_entries = msgspec.json.Decoder(list[Entry]).decode
 _decode_version = msgspec.json.Decoder(_Version).decode
-UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
-"""What decoding raises for a line that is no window; the last for one of nothing but brackets."""
 
 
 def decode_head(line: bytes) -> Window:

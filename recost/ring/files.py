@@ -20,9 +20,11 @@ import zlib
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
-from recost.paths import boot_id, pid_namespace, process_start
+from recost._forks import open_unshared
+from recost.paths import boot_id, make_private_dir, pid_namespace, process_start
 from recost.ring.layout import (
     HEADER_WORDS,
+    MAX_SESSION_BYTES,
     MIN_CAPACITY,
     PAGE,
     SESSION_BLOCK,
@@ -38,6 +40,9 @@ RING_PREFIX = "ring-"
 UNFINISHED_PREFIX = "new-"
 SHARE_OF_FREE = 64
 """A ring takes at most this part of what is free: hundreds of workers fit into a container's 64 MB."""
+SPARE_BYTES = 64 << 10
+SPARE_FILES = 16
+"""What rings leave free for the collector's own files: without it nobody would read them."""
 LOW_NUMBERS = 16
 """Below it a program may expect descriptors of its own: stdio that it closed, or what it hands to a child."""
 STDERR = 2
@@ -78,14 +83,6 @@ class RingFile(NamedTuple):
         except OSError:
             return False
 
-    def is_gone(self) -> bool:
-        """True when the file was removed, or the program closed our descriptor of it. Never raises."""
-        try:
-            found = os.fstat(self.lock_fd)
-        except OSError:
-            return True
-        return _inode(found) != self.lock_inode or found.st_nlink == 0
-
     def close_lock(self) -> None:
         """Close our copy of the lock, and nothing that took its number meanwhile. Never raises."""
         if self.lock_is_ours():
@@ -93,6 +90,12 @@ class RingFile(NamedTuple):
                 os.close(self.lock_fd)
         elif not self.memory.closed and self.memory not in _kept:
             _kept.append(self.memory)
+
+    def remove(self) -> None:
+        """Take the file away, if it is still the one at its path. Never raises."""
+        with contextlib.suppress(OSError):
+            if _inode(os.lstat(self.path)) == self.lock_inode:
+                os.unlink(self.path)
 
     def close(self) -> None:
         """Unmap and close; for the owner this also lets the lock go."""
@@ -106,16 +109,30 @@ class RingFile(NamedTuple):
 def create_ring(directory: str, session_block: bytes, wanted_capacity: int) -> RingFile:
     """A new ring of this process in ``directory``, smaller than wanted where space is short.
 
-    Raises ``OSError`` when nothing of at least ``MIN_CAPACITY`` fits.
+    Raises ``OSError`` when nothing of at least ``MIN_CAPACITY`` fits, or when no collector would read such a block.
     """
+    if len(session_block) > MAX_SESSION_BYTES:
+        text = f"settings of {len(session_block)} bytes, want at most {MAX_SESSION_BYTES}: fewer custom_providers"
+        raise OSError(errno.EFBIG, text)
     capacity = _affordable(directory, wanted_capacity)
     while True:
         try:
-            return _create(directory, session_block, capacity)
+            return _create(directory, _new_header(session_block, capacity), session_block, SESSION_BLOCK)
         except OSError as exc:
             if exc.errno not in (errno.ENOSPC, errno.EDQUOT) or capacity <= MIN_CAPACITY:
                 raise
             capacity //= 2
+
+
+def remake_ring(old: RingFile) -> RingFile:
+    """The same ring in a new file, for its own was removed. The owner alone, once nothing is published any more.
+
+    All positions stay: a collector goes on in it where it was, also one that never saw the old file.  The old lock
+    must be held until this returns, or that file would count as a dead worker's.
+    """
+    directory = os.path.dirname(old.path)
+    make_private_dir(directory)
+    return _create(directory, old.header, old.memory[:], 0)
 
 
 def open_ring(path: str) -> RingFile:
@@ -155,30 +172,34 @@ def _affordable(directory: str, wanted: int) -> int:
     return min(wanted, 1 << (limit.bit_length() - 1))
 
 
-def _create(directory: str, session_block: bytes, capacity: int) -> RingFile:
-    ring_id = os.urandom(16)
-    unfinished = os.path.join(directory, UNFINISHED_PREFIX + ring_id.hex())
-    path = os.path.join(directory, RING_PREFIX + ring_id.hex())
-    header = Header(
+def _new_header(session_block: bytes, capacity: int) -> Header:
+    return Header(
         capacity=capacity,
         data_offset=data_offset(len(session_block)),
         session_bytes=len(session_block),
         session_crc=zlib.crc32(session_block),
-        ring_id=ring_id,
+        ring_id=os.urandom(16),
         boot_id=boot_id(),
         pid=os.getpid(),
         process_start=process_start(os.getpid()),
         pid_namespace=pid_namespace(),
         created_at_ns=time.time_ns(),
     )
+
+
+def _create(directory: str, header: Header, contents: bytes, at: int) -> RingFile:
+    """``contents`` go to offset ``at``; all else is zero, but for the header."""
+    unfinished = os.path.join(directory, UNFINISHED_PREFIX + header.name)
+    path = os.path.join(directory, RING_PREFIX + header.name)
     lock_fd = -1
     fd = _open_high(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC)
     try:
         _allocate(fd, header.file_bytes)
-        lock_fd = _open_high(unfinished, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+        _require_spare(fd)
+        (lock_fd,) = open_unshared(lambda: (_open_high(unfinished, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC),))
         fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         ring = _map(path, header, fd, lock_fd)
-        ring.memory[SESSION_BLOCK : SESSION_BLOCK + len(session_block)] = session_block
+        ring.memory[at : at + len(contents)] = contents
         ring.memory[: HEADER_WORDS * WORD] = pack_header(header)
         os.rename(unfinished, path)
     except BaseException:
@@ -252,6 +273,14 @@ def _discard(path: str, lock_fd: int) -> None:
         os.unlink(path)
     except FileNotFoundError:
         return
+
+
+def _require_spare(fd: int) -> None:
+    """After the allocation, for others may take the last at the same moment. A limit of 0 is none."""
+    space = os.fstatvfs(fd)
+    short_of_bytes = space.f_blocks and space.f_bavail * space.f_frsize < SPARE_BYTES
+    if short_of_bytes or (space.f_files and space.f_favail < SPARE_FILES):
+        raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} but what the collector needs")
 
 
 def _try_lock(fd: int) -> bool:

@@ -23,6 +23,8 @@ A word is eight bytes in the machine's own order; ``W`` numbers below count word
       W 72       dropped_full      records refused because there was no room
       W 73       dropped_big       records refused because they can never fit
       W 74       faults            bugs of ours, contained in the worker
+      W 75       lost              calls that no ring kept: an earlier one of this process was damaged, or none could
+                                   be made (since minor 1)
       W 80       flush_requested   the position up to which the worker wants a delivery attempt
       W 81       closed            1: the producer has finished in good order
       W 82       flushes           flushes asked for since the ring was made
@@ -66,7 +68,7 @@ from typing import NamedTuple
 
 MAJOR = 1
 """Changes when an older reader would misread the file. Part of the runtime directory's name."""
-MINOR = 0
+MINOR = 1
 """Changes when words or notice kinds are added; readers of an older minor go on reading."""
 
 WORD = 8
@@ -76,7 +78,7 @@ BYTE_ORDER_MARK = 0x0102030405060708
 
 HEADER_WORDS = 16
 TAIL, RECORDS = 64, 65
-DROPPED_FULL, DROPPED_BIG, FAULTS = 72, 73, 74
+DROPPED_FULL, DROPPED_BIG, FAULTS, LOST = 72, 73, 74, 75
 FLUSH_REQUESTED, CLOSED, FLUSHES = 80, 81, 82
 
 HEAD = 512
@@ -93,12 +95,16 @@ NOTICE_PREFIX = struct.Struct("<IIQ")
 SESSION_BLOCK = 3 * PAGE
 MIN_CAPACITY = 64 << 10
 MAX_CAPACITY = 1 << 30
+MAX_SESSION_BYTES = 1 << 20
+"""Room for ten thousand custom providers. A collector holds what it decodes of it, several times over."""
 
 CRC = struct.Struct("<I")
 LENGTH_AND_SEQUENCE = struct.Struct("<IQ")
 RECORD_PREFIX = struct.Struct("<IIQ")
 PREFIX_BYTES = RECORD_PREFIX.size
 SEED_MASK = 0xFFFFFFFF
+WORD_MASK = 0xFFFFFFFFFFFFFFFF
+"""For counters: another program may have written the largest number there."""
 
 
 class Header(NamedTuple):
@@ -126,6 +132,10 @@ class Header(NamedTuple):
 
 class BadRing(Exception):  # noqa: N818 - a finding about a file, not an error of the program
     """The file is no ring that this version can read; the text says why."""
+
+
+class OtherLayout(BadRing):
+    """It says that it is one of another major layout: left alone, for a version that reads it."""
 
 
 def data_offset(session_bytes: int) -> int:
@@ -179,7 +189,7 @@ def unpack_header(page: bytes, file_bytes: int) -> Header:
     if words[1] != BYTE_ORDER_MARK:
         raise BadRing("written by a machine of another byte order")
     if words[2] >> 32 != MAJOR:
-        raise BadRing(f"layout {words[2] >> 32}, this version reads {MAJOR}")
+        raise OtherLayout(f"layout {words[2] >> 32}, this version reads {MAJOR}")
     if words[15] != zlib.crc32(page[: (HEADER_WORDS - 1) * WORD]):
         raise BadRing("the header's checksum is wrong")
     ring_id = struct.pack("=2Q", *words[7:9])
@@ -193,6 +203,8 @@ def _check_sizes(header: Header, file_bytes: int) -> None:
     capacity = header.capacity
     if not MIN_CAPACITY <= capacity <= MAX_CAPACITY or capacity & (capacity - 1):
         raise BadRing(f"capacity={capacity}: no power of two from {MIN_CAPACITY} to {MAX_CAPACITY}")
+    if header.session_bytes > MAX_SESSION_BYTES:
+        raise BadRing(f"session_bytes={header.session_bytes}: more than {MAX_SESSION_BYTES}")
     if header.data_offset != data_offset(header.session_bytes):
         raise BadRing(f"data_offset={header.data_offset} does not fit session_bytes={header.session_bytes}")
     if header.file_bytes > file_bytes:

@@ -11,10 +11,13 @@ from typing import NamedTuple
 
 import msgspec
 
+from recost.event import UNDECODABLE
 from recost.notice import Notice, decode, encode
 from recost.ring.files import RingFile
 from recost.ring.layout import NOTICE_AREA, NOTICE_BYTES, NOTICE_PREFIX, NOTICE_SLOTS, NOTICES
 
+MAX_MISSED = 1 << 32
+"""More is nonsense, which another program has written there."""
 MAX_TEXT = 130
 """Bytes that each text keeps when a notice is longer than its slot: three of them fit with the rest."""
 
@@ -44,6 +47,8 @@ def write_notice(ring: RingFile, number: int, notice: Notice) -> None:
 def read_notices(ring: RingFile, seen: int) -> Heard:
     """Every notice from number ``seen`` on that is still there."""
     count = ring.words[NOTICES]
+    if count - seen > MAX_MISSED:
+        return Heard([], 0, seen)
     first = max(seen, count - NOTICE_SLOTS)
     notices = [found for found in (_read(ring, number) for number in range(first, count)) if found is not None]
     return Heard(notices, max(0, count - seen) - len(notices), max(seen, count))
@@ -57,7 +62,7 @@ def _read(ring: RingFile, number: int) -> Notice | None:
         return None
     try:
         return decode(payload)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return None
 
 

@@ -23,6 +23,8 @@ from recost.ring.writer import Words
 
 PATIENCE = 20
 """Polls that an unreadable record gets before it is given up: a second at 20 Hz, ages for a store to show."""
+MAX_QUARANTINED = 1 << 20
+"""So much of what is given up is kept: enough for a diagnosis, of a ring of any size."""
 MAX_LOST = 1 << 40
 """A larger gap in the sequence is no loss but nonsense."""
 
@@ -56,7 +58,7 @@ class Reader:
         self._stalled = 0
         self.cursor = cursor or Cursor()
         self.quarantined: Optional[bytes] = None
-        """The bytes given up last, for diagnosis; the caller takes and clears them."""
+        """The first of the bytes given up last, for diagnosis; the caller takes and clears them."""
 
     @property
     def backlog(self) -> int:
@@ -120,7 +122,7 @@ class Reader:
     def _give_up(self, position: int, tail: int) -> None:
         """Skip to ``tail``. What is lost shows in the number of the next record, or in the owner's count."""
         self._stalled = 0
-        self.quarantined = self._copy(position, min(max(tail - position, 0), self._capacity))
+        self.quarantined = self._copy(position, min(max(tail - position, 0), self._capacity, MAX_QUARANTINED))
         self.cursor = self.cursor._replace(position=tail)
 
     def _count_unseen(self) -> None:

@@ -19,6 +19,7 @@ from recost.ring.layout import (
     RECORDS,
     SEED_MASK,
     TAIL,
+    WORD_MASK,
     max_record_bytes,
 )
 from recost.ring.sentinel import Sentinel
@@ -51,6 +52,8 @@ class Writer:
         self._data = data
         self._seed = seed
         self._ours = ours
+        self.refused = 0
+        """By our own account, as ``published``: another program may write over the file's."""
         self._capacity = len(data)
         self._max_record = max_record_bytes(len(data))
         self._lock = new_rlock()
@@ -115,6 +118,11 @@ class Writer:
         """The position behind the last published record."""
         return self._words[TAIL]
 
+    @property
+    def published(self) -> tuple[int, int]:
+        """(position, records), by our own account, not by what the file says."""
+        return self._next[:2]
+
     def _is_reentered(self) -> bool:
         """Whether two calls of ours are under way on this thread, one inside the other. Only the stack knows."""
         frame: Optional[FrameType] = sys._getframe()  # noqa: SLF001 - what inspect.currentframe is
@@ -151,11 +159,13 @@ class Writer:
         size = (PREFIX_BYTES + len(payload) + 7) & ~7  # record_bytes()
         words = self._words
         if size > self._max_record:
-            words[DROPPED_BIG] += 1
+            self.refused += 1
+            words[DROPPED_BIG] = words[DROPPED_BIG] + 1 & WORD_MASK
             return False
         # A head beyond the tail is no head of ours: refuse rather than overwrite.
         if not 0 <= tail - words[HEAD] <= self._capacity - size:
-            words[DROPPED_FULL] += 1
+            self.refused += 1
+            words[DROPPED_FULL] = words[DROPPED_FULL] + 1 & WORD_MASK
             return False
         body = _pack_body_prefix(len(payload), sequence) + payload
         record = _pack_crc(_crc32(body, (self._seed + tail) & SEED_MASK)) + body

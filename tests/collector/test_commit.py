@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
+import sqlite3
 import sys
 import time
 from pathlib import Path
@@ -12,16 +14,20 @@ from typing import Any
 
 import pytest
 
+from recost.leader import Leader, write_leader
 from recost.ring.layout import HEAD
+from recost_collector.drain import Rings
+from recost_collector.finished import Finished
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead, Service
-from recost_collector.spool import Fenced, Spool
+from recost_collector.spool import SPOOL_FILE, Fenced, Spool
 from tests.collector.collecting import (
     Worker,
     collector,
     delivered,
     file_session,
     runtime,
+    spool_dir,
     total,
     turn_until,
 )
@@ -110,6 +116,54 @@ def test_control_heads_that_move_before_the_commit_lose_calls() -> None:
     assert lost > 0
 
 
+@pytest.mark.parametrize(
+    ("owner", "step", "done"),
+    [(Service, "_after_commit", False), (Finished, "add", False), (Rings, "reap", True)],
+)
+def test_a_dead_workers_ring_counts_once_when_the_leader_is_killed_around_its_removal(
+    owner: type, step: str, done: bool
+) -> None:
+    """Committed and still there; or gone, and the spool still has its cursor."""
+    worker = Worker(file_session())
+    made = worker.calls(9)
+    worker.leave()
+
+    assert run_child(lambda: _collect_until(owner, step, done=done)) == -signal.SIGKILL
+    assert run_child(lambda: _collect(0)) == 0
+
+    assert total() == made
+    assert _in_spool("SELECT value FROM meta WHERE name = 'count.recorded'") == [(made,)]
+    assert _in_spool("SELECT * FROM cursors") == []
+    assert not [name for name in os.listdir(runtime()) if name.startswith("ring-")]
+
+
+def test_a_ring_that_cannot_be_removed_counts_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its file stays for a while: it is neither read again nor forgotten before it is gone."""
+    worker = Worker(file_session())
+    made = worker.calls(9)
+    worker.leave()
+    with monkeypatch.context() as patched:
+        patched.setattr(Finished, "_remove", lambda _self, _name: False)
+        assert run_child(lambda: _collect(0)) == 0
+    assert Path(worker.ring.path).exists()
+
+    assert run_child(lambda: _collect(0)) == 0
+
+    assert total() == made
+    assert _in_spool("SELECT value FROM meta WHERE name = 'count.recorded'") == [(made,)]
+    assert not Path(worker.ring.path).exists()
+
+
+def test_a_leader_that_is_killed_while_it_says_who_leads_leaves_no_file_for_ever() -> None:
+    def publish_half() -> None:
+        os.rename = lambda _source, _target: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+        write_leader(runtime(), Leader(os.getpid(), 0, 0, "0", "spawned", 1, ""))
+
+    assert run_child(publish_half) == -signal.SIGKILL
+    assert run_child(lambda: _collect(0)) == 0
+    assert sorted(os.listdir(runtime())) == ["leader.json", "leader.lock", "spool-id"]
+
+
 def test_the_head_moves_only_after_the_commit() -> None:
     worker = Worker(file_session())
     with collector() as leadership:
@@ -176,6 +230,24 @@ def test_open_windows_survive_the_collector_with_exact_percentiles() -> None:
     assert metric["requestCount"] == 100
     assert metric["p95LatencyMs"] == 5.0
     assert metric["totalLatencyMs"] == 500.0
+
+
+def _collect_until(owner: Any, step: str, *, done: bool) -> None:
+    """Collect, and be killed right before the function ``step`` of ``owner``, or right after it."""
+    original = getattr(owner, step)
+
+    def stop(*arguments: object) -> None:
+        if done:
+            original(*arguments)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    setattr(owner, step, stop)
+    _collect(0)
+
+
+def _in_spool(query: str) -> list[Any]:
+    with contextlib.closing(sqlite3.connect(spool_dir() / SPOOL_FILE)) as db:
+        return db.execute(query).fetchall()
 
 
 def _lead_and_die() -> None:

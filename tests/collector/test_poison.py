@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import sqlite3
 import time
@@ -17,7 +18,7 @@ from recost.session import Destination, Session
 from recost_collector.changes import Changes, DestinationState, Part, StoredFrame
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
-from recost_collector.spool import SPOOL_FILE, Spool, SpoolTrouble
+from recost_collector.spool import SPOOL_FILE, Fenced, Spool, SpoolTrouble
 from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
 
 LARGEST = (1 << 64) - 1
@@ -220,3 +221,25 @@ def test_a_removed_spool_ends_the_lead_before_anything_is_released() -> None:
     with collector() as second:
         worker.leave()
         turn_until(second, lambda: total() >= 3, what="what was not committed")
+
+
+def test_a_look_at_the_spools_file_that_fails_is_no_sign_that_it_was_removed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(path: str) -> os.stat_result:
+        raise OSError(errno.EIO, os.strerror(errno.EIO), path)
+
+    spool = Spool(str(tmp_path), "boot")
+    changes = Changes()
+    changes.counters = {"count.recorded": 7}
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "lstat", fail)
+        with pytest.raises(SpoolTrouble):
+            spool.commit(changes)
+    spool.commit(changes)
+    assert spool.load().counters == changes.counters
+
+    (tmp_path / SPOOL_FILE).unlink()
+    with pytest.raises(Fenced):
+        spool.commit(changes)
+    spool.close()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import shutil
 import struct
 import zlib
 from pathlib import Path
@@ -13,6 +14,7 @@ import pytest
 from recost.ring.files import RING_PREFIX, UNFINISHED_PREFIX
 from recost.ring.layout import (
     FLUSHED_THROUGH,
+    HEAD,
     HEADER_WORDS,
     HEARTBEAT,
     PAGE,
@@ -97,6 +99,24 @@ def test_an_absurd_header_is_refused(word: int, value: int, keep_checksum: bool)
     path.unlink()
 
 
+def test_a_copy_of_a_living_ring_is_refused_and_the_ring_stays() -> None:
+    """Nobody holds the copy's lock: it would pass for the ring of a dead worker, under the same id."""
+    worker = Worker(file_session())
+    worker.calls(3)
+    copy = Path(runtime()) / f"{RING_PREFIX}copy"
+    shutil.copy(worker.ring.path, copy)
+    with collector() as leadership:
+        turn_until(leadership, lambda: leadership.service.rings.refused, what="the copy to be met")
+        worker.calls(2)
+        worker.ask_for_flush()
+        turn_until(leadership, lambda: total() >= 5, what="the calls")
+        assert leadership.service.rings.refused == {copy.name: "a copy of another ring"}
+        assert os.path.exists(worker.ring.path)
+        copy.unlink()
+        worker.leave()
+    assert total() == 5
+
+
 def test_a_newer_minor_is_read() -> None:
     worker = Worker(file_session())
     worker.calls(3)
@@ -161,7 +181,7 @@ def test_a_torn_record_costs_itself_and_is_kept_for_diagnosis() -> None:
         turn_until(leadership, lambda: not _rings(), what="the ring to go")
         turn_until(leadership, lambda: total() == 1, what="the first call")
         assert (Path(leadership.state_dir) / "quarantine.bin").stat().st_size == 2 * size
-        assert leadership.service._counters["count.lost"] == 2
+        assert leadership.service._totals.counters["count.lost"] == 2
 
 
 def test_the_temporary_file_of_a_worker_that_died_while_making_its_ring_goes() -> None:
@@ -199,3 +219,15 @@ def test_a_flush_of_one_worker_settles_the_others_part_too() -> None:
     assert total() == 11
     one.leave()
     other.leave()
+
+
+@pytest.mark.parametrize("head", [8, 1 << 50, (1 << 64) - 1])
+def test_a_ring_whose_head_was_overwritten_before_anybody_met_it_is_read_from_its_beginning(head: int) -> None:
+    worker = Worker(file_session())
+    worker.calls(3)
+    worker.ring.words[HEAD] = worker.writer.tail + head if head < 1 << 60 else head
+    with collector() as leadership:
+        worker.leave()
+        turn_until(leadership, lambda: not _rings(), what="the ring to go")
+        turn_until(leadership, lambda: total() == 3, what="its calls")
+        assert leadership.service._totals.counters["count.lost"] == 0

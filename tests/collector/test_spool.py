@@ -91,7 +91,7 @@ def test_a_corrupt_spool_is_moved_aside_and_a_new_one_started(tmp_path: Path, da
     path = tmp_path / SPOOL_FILE
     if damage == "schema":
         with sqlite3.connect(path) as db:
-            db.execute("UPDATE meta SET value = 999 WHERE name = 'schema'")
+            db.execute("UPDATE meta SET value = 'x' WHERE name = 'schema'")
         db.close()
     else:
         raw = bytearray(path.read_bytes())
@@ -104,6 +104,19 @@ def test_a_corrupt_spool_is_moved_aside_and_a_new_one_started(tmp_path: Path, da
     assert again.load().frames == []
     assert Path(again.moved_aside).exists()
     again.close()
+
+
+def test_the_spool_of_a_newer_version_waits_for_one(tmp_path: Path) -> None:
+    """It is not damaged: moved aside, what is in it would never be delivered."""
+    Spool(str(tmp_path), "boot").close()
+    with sqlite3.connect(tmp_path / SPOOL_FILE) as db:
+        db.execute("UPDATE meta SET value = value + 1 WHERE name = 'schema'")
+    db.close()
+    before = sorted(os.listdir(tmp_path))
+
+    with pytest.raises(SpoolTrouble, match="newer recost"):
+        Spool(str(tmp_path), "boot")
+    assert sorted(os.listdir(tmp_path)) == before
 
 
 def test_a_full_spool_takes_nothing_of_a_transaction_and_goes_on_when_there_is_room(tmp_path: Path) -> None:

@@ -125,6 +125,18 @@ def test_a_full_file_moves_aside_whole_and_one_generation_is_kept(path, lease):
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 
+def test_a_file_is_not_moved_over_the_live_file_of_another_project(path, lease):
+    """``shop`` and ``shop.1`` both have a file ``shop.1.jsonl`` in mind."""
+    other = path.with_name("shop.1.jsonl")
+    frames = [make_frame(b'{"n":%d}' % n) for n in range(4)]
+    NdjsonExporter(file_destination(other), lease).export(frames[0])
+    exporter = NdjsonExporter(file_destination(path, file_max_bytes=len(b'{"n":0}\n')), lease)
+    for frame in frames[1:]:
+        exporter.export(frame)
+    assert lines_of(other) == [b'{"n":0}']
+    assert lines_of(path) == [b'{"n":1}', b'{"n":2}', b'{"n":3}']
+
+
 def test_a_line_longer_than_the_limit_gets_a_file_of_its_own(path, lease):
     exporter = NdjsonExporter(file_destination(path, file_max_bytes=10), lease)
     exporter.export(make_frame(b'{"n":1}'))

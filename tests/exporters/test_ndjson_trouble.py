@@ -150,3 +150,36 @@ def test_signals_are_left_alone(exporter):
     before = signal.getsignal(signal.SIGXFSZ)
     exporter.export(make_frame())
     assert signal.getsignal(signal.SIGXFSZ) == before
+
+
+@pytest.mark.parametrize(
+    "intent",
+    [
+        b'{"key":"%s","offset":-1}',
+        b'{"key":"%s","offset":9223372036854775807}',
+        b'{"key":"%s","offset":9223372036854775808}',
+        b'{"more":' + b"[" * 20_000 + b',"key":"%s","offset":0}',
+        b'{"key":"\xff\xfe","offset":0,"of":"%s"}',
+    ],
+    ids=["negative", "the largest", "too large", "nested too deep", "no UTF-8"],
+)
+def test_an_intent_that_cannot_be_ours_holds_up_nothing(path, lease, exporter, intent):
+    frame = make_frame()
+    exporter.export(make_frame())
+    (written,) = (file for file in os.listdir(lease.state_dir) if file.endswith(".intent"))
+    with open(os.path.join(lease.state_dir, written), "wb") as file:
+        file.write(intent % frame.key.encode())
+
+    exporter.export(frame)
+    assert lines_of(path)[1:] == [frame.body]
+
+
+def test_a_huge_hole_in_the_file_is_not_searched_for_a_newline(path, exporter):
+    exporter.export(make_frame())
+    os.truncate(path, 1 << 36)
+    frame = make_frame()
+
+    exporter.export(frame)
+    with open(path, "rb") as file:
+        file.seek(1 << 36)
+        assert file.read() == b"\n" + frame.body + b"\n"

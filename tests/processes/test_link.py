@@ -16,7 +16,7 @@ from recost import _link, _runtime, _spawn, _starts
 from recost._link import Link
 from recost._spawn import SpawnLock
 from recost._troubles import Troubles
-from recost.leader import HANDOVER_SIGNAL, LEADER_LOCK, Leader, open_lock, try_lock, write_leader
+from recost.leader import HANDOVER_SIGNAL, LEADER_LOCK, Leader, open_lock, show_life, try_lock, write_leader
 from recost.notice import Notice
 from recost.paths import make_private_dir, pid_namespace, process_start
 from recost.ring.files import RingFile, create_ring
@@ -243,6 +243,38 @@ def test_a_look_on_a_request_waits_for_no_leader_to_make_room(
         asked.wait()
         over.put()
         assert wait_for_child(pid) == 0
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_a_silent_leader_is_ended_only_when_it_shows_no_life_elsewhere(
+    directory: str, ring: RingFile, monkeypatch: pytest.MonkeyPatch, *, turns: bool
+):
+    """One that turns and does not read our ring serves others: it must not be killed every ten seconds."""
+    monkeypatch.setattr(_link, "LOOK_S", 0.01)
+    monkeypatch.setattr(_link, "HANDOVER_S", 0.1)
+    told: list[Notice] = []
+    with Mail() as leads, Mail() as over:
+
+        def lead() -> None:
+            assert try_lock(open_lock(directory, LEADER_LOCK))
+            leads.put()
+            over.wait()
+
+        pid = start_child(lead)
+        leads.wait()
+        write_leader(directory, Leader(pid, process_start(pid), pid_namespace(), "0", "spawned", 1, ""))
+        link = Link(directory, ring, may_start=True, report=told.append)
+        for _ in range(3 * _link.SILENT_LOOKS):
+            if turns:
+                show_life(directory)
+            link.look()
+            time.sleep(_link.LOOK_S)
+        over.put()
+        assert wait_for_child(pid) == (0 if turns else -signal.SIGKILL)
+        if turns:
+            assert [notice.message.partition(",")[0] for notice in told] == [
+                "a collector runs but does not read the ring of this process"
+            ]
 
 
 @pytest.mark.parametrize("raised", [SystemExit(1), KeyboardInterrupt(), ValueError()])

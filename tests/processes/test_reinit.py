@@ -104,7 +104,7 @@ def test_a_signal_handler_that_calls_while_the_ring_is_made_hangs_nothing_and_is
         os.kill(os.getpid(), signal.SIGUSR1)
         return create_ring(directory, session_block, capacity)
 
-    monkeypatch.setattr("recost._runtime.create_ring", create_interrupted)
+    monkeypatch.setattr("recost._own_ring.create_ring", create_interrupted)
 
     def program():
         signal.signal(signal.SIGUSR1, lambda *_: call(api.url))
@@ -123,7 +123,7 @@ def test_while_no_ring_can_be_made_calls_wait_and_the_user_hears(
     errors: list[Exception] = []
     place.runtime.rmdir()
     place.runtime.write_text("in the way")
-    monkeypatch.setattr("recost._runtime.runtime_dirs", lambda: [str(place.runtime)])
+    monkeypatch.setattr("recost._own_ring.runtime_dirs", lambda: [str(place.runtime)])
 
     def program():
         recost.init(on_error=errors.append)

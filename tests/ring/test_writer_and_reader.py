@@ -20,7 +20,7 @@ from recost.ring.layout import (
     max_record_bytes,
     record_bytes,
 )
-from recost.ring.reader import PATIENCE, Cursor
+from recost.ring.reader import MAX_QUARANTINED, PATIENCE, Cursor
 from recost.ring.writer import Writer
 from tests.ring.rings import SEED, MemoryRing, payloads
 
@@ -256,3 +256,15 @@ def test_a_closed_writer_refuses() -> None:
 
     assert not writer.offer(b"two")
     assert payloads(ring.reader()) == [b"one"]
+
+
+def test_of_what_is_given_up_only_so_much_is_kept() -> None:
+    """A ring may be as large as a gigabyte."""
+    ring = MemoryRing(4 * MAX_QUARANTINED)
+    ring.words[TAIL] = 4 * MAX_QUARANTINED
+    reader = ring.reader()
+
+    assert reader.drain(1 << 16, owner_gone=True) == []
+    assert reader.quarantined is not None
+    assert len(reader.quarantined) == MAX_QUARANTINED
+    assert reader.backlog == 0

@@ -11,12 +11,17 @@ from __future__ import annotations
 
 import contextlib
 import importlib
+import os
+from collections.abc import Container, Iterable
 from typing import Any, NamedTuple, Optional, Protocol
 from urllib.parse import urlsplit
 
 from recost.notice import Notice
 from recost.session import Destination
 
+INTENT = ".intent"
+"""A file in ``Lease.state_dir`` that an exporter keeps is named after its destination's id, and ends so."""
+_KEPT = (INTENT, f"{INTENT}.new")
 _MODULES = {"https": "https", "http": "https", "file": "ndjson", "ws": "websocket"}
 
 
@@ -88,6 +93,19 @@ def open_exporter(destination: Destination, lease: Lease) -> Exporter:
     except ImportError as exc:
         raise Retry(Notice("undelivered", str(exc))) from exc
     return exporter
+
+
+def forget(destination_ids: Iterable[str], lease: Lease) -> None:
+    """Remove what is kept in the state directory for these: nothing is there any more that goes to them."""
+    for path in (os.path.join(lease.state_dir, name + ending) for name in destination_ids for ending in _KEPT):
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+
+
+def forget_all_but(known: Container[str], lease: Lease) -> None:
+    """The same for all others than the ``known`` ones: a crash may have come before it."""
+    found = {name.partition(".")[0] for name in os.listdir(lease.state_dir) if name.endswith(_KEPT)}
+    forget((name for name in found if name not in known), lease)
 
 
 def load_exporters() -> None:

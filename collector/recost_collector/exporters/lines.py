@@ -85,9 +85,9 @@ class LineFile:
             self.append(NEWLINE)
 
     def _last_line_start(self, size: int) -> int:
-        """Behind the last newline; 0 without one."""
+        """Behind the last newline; 0 without one, or when it is farther away than any line of ours is long."""
         end = size
-        while end > 0:
+        while end > 0 and size - end <= _MAX_FRAGMENT_BYTES:
             start = max(0, end - _CHUNK_BYTES)
             at = os.pread(self._fd, end - start, start).rfind(NEWLINE)
             if at >= 0:

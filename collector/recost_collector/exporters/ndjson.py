@@ -13,19 +13,25 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import logging
 import os
-from typing import Optional
+from typing import Annotated, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
 
 import msgspec
 
+from recost.event import UNDECODABLE
 from recost.notice import Notice
 from recost.paths import make_dirs, mount_namespace
 from recost.session import Destination
-from recost_collector.exporters import Frame, Lease, Retry
+from recost_collector.exporters import INTENT, Frame, Lease, Retry
 from recost_collector.exporters.lines import NEWLINE, LineFile, holds
 
 BUSY_RETRY_S = 1.0
+MAX_OFFSET = 1 << 60
+"""No file system has larger files, and none answers a question about them."""
+
+logger = logging.getLogger("recost_collector")
 
 
 class Intent(msgspec.Struct, frozen=True):
@@ -35,18 +41,27 @@ class Intent(msgspec.Struct, frozen=True):
     """
 
     key: str
-    offset: int
+    offset: Annotated[int, msgspec.Meta(ge=0, le=MAX_OFFSET)]
+
+
+_decode = msgspec.json.Decoder(Intent).decode  # at import: two couriers must not prepare the type at once
 
 
 class NdjsonExporter:
-    """Appends to ``<directory>/<name>.jsonl``; a full one becomes ``<name>.1.jsonl``."""
+    """Appends to ``<directory>/<name>.jsonl``; a full one becomes ``<name>.1.jsonl``.
+
+    Unless that is the file of the project ``<name>.1``: then this one grows on, for moving would destroy the other.
+    """
 
     def __init__(self, destination: Destination, lease: Lease) -> None:
         self._destination = destination
         self._lease = lease
         self._path = os.fsdecode(unquote_to_bytes(urlsplit(destination.url).path))
         self._aside = "{}.1{}".format(*os.path.splitext(self._path))
-        self._intent_path = os.path.join(lease.state_dir, f"{destination.id}.intent")
+        self._intent_path = os.path.join(lease.state_dir, f"{destination.id}{INTENT}")
+        namesake = Destination("{}.1{}".format(*os.path.splitext(destination.url)), directory=destination.directory)
+        self._is_told = False
+        self._namesakes_intent_path = os.path.join(lease.state_dir, f"{namesake.id}{INTENT}")
 
     def export(self, frame: Frame) -> None:
         try:
@@ -67,9 +82,16 @@ class NdjsonExporter:
         if self._is_there(key, line):
             return
         if 0 < self._destination.file_max_bytes < file.size() + len(line) and file.size() > 0:
-            file.rotate(self._aside)
+            self._rotate(file)
         self._commit(Intent(key, file.size()))
         file.append(line)
+
+    def _rotate(self, file: LineFile) -> None:
+        if not os.path.exists(self._namesakes_intent_path):
+            file.rotate(self._aside)
+        elif not self._is_told:
+            self._is_told = True
+            logger.warning("%s is another project's file, %s grows on: rename a project", self._aside, self._path)
 
     def _is_there(self, key: str, line: bytes) -> bool:
         intent = self._read_intent()
@@ -80,8 +102,8 @@ class NdjsonExporter:
     def _read_intent(self) -> Optional[Intent]:
         try:
             with open(self._intent_path, "rb") as file:
-                return msgspec.json.decode(file.read(), type=Intent)
-        except (FileNotFoundError, msgspec.DecodeError):  # none, or one that a power cut left unwritten
+                return _decode(file.read())
+        except (FileNotFoundError, *UNDECODABLE):  # none, or one that a power cut left unwritten
             return None
 
     def _commit(self, intent: Intent) -> None:

@@ -1,0 +1,1 @@
+"""Break every part at every point and count what is lost or doubled: ``scripts/torture``."""

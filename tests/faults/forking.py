@@ -1,0 +1,63 @@
+"""Forks that Python announces to its at-fork hooks, and forks that it does not know of."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import sys
+from typing import Callable
+
+from recost import _runtime
+from tests.harness import start_child, wait_until
+
+Work = Callable[[], object]
+Fork = Callable[[Work], int]
+INTERVAL_S = 60.0
+
+
+def announced(work: Work) -> int:
+    """``os.fork``: Python's at-fork hooks run."""
+    return start_child(work)
+
+
+def unannounced(work: Work) -> int:
+    """The fork of C: no hook runs, as under uWSGI by default.
+
+    With the GIL in hand, and while no thread waits for it: else Python itself hangs in the child of such a fork.
+    """
+    _quieten()
+    return fork_of_c(work)
+
+
+def fork_of_c(work: Work) -> int:
+    """The same, for who has made sure of that."""
+    pid: int = ctypes.PyDLL(None).fork()
+    if pid == 0:
+        _leave_after(work)
+    return pid
+
+
+def let_threads_run() -> None:
+    """A thread that runs goes on until it waits for something."""
+    sys.setswitchinterval(INTERVAL_S)
+
+
+def _quieten() -> None:
+    let_threads_run()
+    runtime = _runtime.current
+    link = runtime.link if runtime is not None and runtime.ours[0] else None
+    if link is not None:
+        looks = link.looks
+        link.poke()
+        wait_until(lambda: link.looks > looks, what="a look, which is the last for a second")
+        with link._looking:
+            pass
+
+
+def _leave_after(work: Work) -> None:
+    code = 1
+    try:
+        work()
+        code = 0
+    finally:
+        os._exit(code)
