@@ -186,6 +186,7 @@ class Leadership:
             started_at_ms=time.time_ns() // 1_000_000,
             trouble=trouble,
         )
+        logger.info("leads: directory=%s kind=%s epoch=%d spool=%s", self._directory, kind, leader.epoch, leader.spool)
         try:
             write_leader(self._directory, leader)
         except OSError as exc:  # no room: nobody can see who leads, and all else goes on
@@ -193,7 +194,6 @@ class Leadership:
         if trouble:
             text = f"the collector's state is in {self._place.state_dir}: {trouble}; RECOST_STATE_DIR changes it"
             self.service.say_at_start(Notice("degraded", text))
-        logger.info("leads: directory=%s kind=%s epoch=%d spool=%s", self._directory, kind, leader.epoch, leader.spool)
 
 
 def lead(
