@@ -57,7 +57,7 @@ class Tries:
         self._trial = trial
         self._root = trial.memory / "place"
         one_collect.new_place(self._root)
-        self._next_collector = Helper(lambda _: one_collect.collect())
+        self._next_collector = Helper(lambda _: one_collect.collect(stay=True))
 
     def executed(self) -> dict[Instruction, int]:
         """The instructions of an undisturbed collect, and how often each executes at least."""

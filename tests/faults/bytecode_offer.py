@@ -142,7 +142,7 @@ class Tries:
 
     def _collect(self) -> None:
         """A real collector takes all the rings."""
-        code = run_forked(one_collect.collect)
+        code = run_forked(partial(one_collect.collect, stay=True))
         self._trial.check(code == 0, f"the collector after the kills ended with {code}")
         metrics = one_collect.metrics_in(self._place)
         found = tuple(one_collect.sum_of(metrics, of) for of in ("requestCount", "totalRequestBytes"))

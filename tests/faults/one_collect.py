@@ -29,7 +29,7 @@ from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
 from recost_collector.spool import SPOOL_FILE
 from recost_collector.spool_place import ID_FILE
-from tests.collector.collecting import Worker, file_session, runtime
+from tests.collector.collecting import Worker, file_session, runtime, turn_until
 from tests.faults.row import Place
 
 PROJECT = "shop"
@@ -96,16 +96,20 @@ def leave_a_dead_workers_ring() -> None:
     worker.ring.close()
 
 
-def collect(traced: AbstractContextManager[object] = NOTHING) -> None:
+def collect(traced: AbstractContextManager[object] = NOTHING, *, stay: bool = False) -> None:
     """Lead, take what is there, take it again when the workers have asked for a flush, end in good order.
 
-    ``traced`` is around everything but the start.
+    ``traced`` is around everything but the start.  ``stay``: until every ring is gone, as a collector does whose
+    workers have left. The lock of one that was killed just now can be held for another moment: by a program that
+    reads the dead process's memory map, and with it the ring's.
     """
     leadership = lead(runtime(), "spawned", patience_s=5.0)
     assert leadership is not None, "another collector leads"
     with traced:
         try:
             _work(leadership)
+            if stay:
+                turn_until(leadership, lambda: not leadership.service.rings.sources, what="every ring to go")
             leadership.finish(FINISH_S)
         except LostLead:  # as ``process.run`` does
             leadership.give_back()

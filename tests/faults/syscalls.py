@@ -42,6 +42,10 @@ class Outcome(NamedTuple):
     faults: list[str]
 
 
+def _stay() -> None:
+    one_collect.collect(stay=True)
+
+
 def _kill(trial: Trial) -> None:
     with _tries(trial) as tries:
         calls = tries.calls()
@@ -74,7 +78,7 @@ def _behind_each_line(calls: list[SystemCall]) -> list[SystemCall]:
     return found
 
 
-def _tries(trial: Trial, next_collector: Callable[[], object] = one_collect.collect) -> contextlib.closing[Tries]:
+def _tries(trial: Trial, next_collector: Callable[[], object] = _stay) -> contextlib.closing[Tries]:
     reason = strace.why_not()
     if reason:
         trial.skip(reason)
@@ -191,7 +195,7 @@ def _stop_courier(gate: Gate) -> None:
 def _forget_the_intent() -> None:
     """A collector whose file exporter never looks whether the line is there."""
     NdjsonExporter._is_there = lambda *_: False  # type: ignore[method-assign]
-    one_collect.collect()
+    one_collect.collect(stay=True)
 
 
 def _hear_nothing() -> None:
