@@ -1,0 +1,240 @@
+"""One try of a row: folders of its own, workers in them, and the account of their calls.
+
+Tries mostly wait, so those of a row run side by side, each in a process of its own.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import traceback
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Optional
+
+import msgspec
+
+from recost.leader import LEADER_LOCK, has_leader, read_leader
+from recost.paths import runtime_dirs
+from tests.faults.disks.told import ANSWER_S, Worker
+from tests.faults.offering import Ledger
+from tests.faults.row import Skipped, Trial, Verdict
+from tests.harness import start_child, wait_for_child, wait_until
+
+SETTLE_S = 20.0
+IDLE_EXIT_S = 0.3
+FLUSH_MS = 200
+PROJECT = "shop"
+MAX_WORKERS = 512
+TRY_S = 300.0
+
+
+class Site:
+    """The place of a try, entered; whoever works there ends with it."""
+
+    def __init__(self, trial: Trial) -> None:
+        self.trial = trial
+        self.place = trial.place()
+        self.place.enter()
+        os.environ["RECOST_COLLECTOR_IDLE_EXIT_S"] = str(IDLE_EXIT_S)
+        os.environ["RECOST_FLUSH_INTERVAL_MS"] = str(FLUSH_MS)
+        os.environ["RECOST_PROJECT_ID"] = PROJECT
+        self.ledger = Ledger(self.place.home / "ledger", MAX_WORKERS)
+        self.workers: list[Worker] = []
+
+    def __enter__(self) -> Site:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for worker in self.workers:
+            worker.kill()
+        self.wait_until_idle()
+        for directory in self.runtimes[1:]:
+            shutil.rmtree(directory, ignore_errors=True)
+
+    @property
+    def runtimes(self) -> list[str]:
+        """The runtime directory, and the one for rings that it does not take."""
+        return runtime_dirs()
+
+    @property
+    def spool(self) -> Path:
+        """The directory of the spool, where nothing keeps it from the state directory."""
+        return self.place.state / (self.place.runtime / "spool-id").read_text()
+
+    def hire(self, become: Optional[Callable[[], object]] = None, **settings: Any) -> Worker:
+        """A worker; ``become`` runs in it before ``init``."""
+        worker = Worker(self.trial, self.place.home, self.ledger, len(self.workers), become, settings)
+        self.workers.append(worker)
+        return worker
+
+    def hire_many(self, count: int, **settings: Any) -> list[Worker]:
+        return [self.hire(**settings) for _ in range(count)]
+
+    def settle(self, project: str = PROJECT) -> None:
+        """All leave. As many calls must have arrived then as were acknowledged."""
+        self.wait_for_calls(self.ledger.total, project)
+        self.leave()
+        found = self.arrived(project)
+        wanted = self.ledger.total
+        self.trial.check(found == wanted, f"acknowledged {wanted:,} calls, {found:,} arrived in {project}.jsonl")
+
+    def wait_for_calls(self, calls: int, project: str = PROJECT) -> None:
+        """Until so many have arrived, at most a while: who needs them there looks."""
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: self.arrived(project) >= calls, SETTLE_S, "the calls")
+
+    def leave(self) -> None:
+        """All workers end without a word, and then the collectors by themselves. Nothing can arrive any more."""
+        for worker in self.workers:
+            worker.leave()
+        self.wait_until_idle()
+
+    def wait_until_idle(self) -> None:
+        for directory in self.runtimes:
+            with contextlib.suppress(AssertionError):  # the runner names what stays
+                wait_until(lambda directory=directory: not leads(directory), SETTLE_S, "the collector to leave")
+
+    def arrived(self, project: str = PROJECT) -> int:
+        """Calls in all windows of the project's local file."""
+        return sum(self.endpoints(project).values())
+
+    def endpoints(self, project: str = PROJECT) -> Counter[str]:
+        """The same by endpoint."""
+        found: Counter[str] = Counter()
+        for window in self.windows(project):
+            for metric in window["metrics"]:
+                found[metric["endpoint"]] += metric["requestCount"]
+        return found
+
+    def windows(self, project: str = PROJECT) -> list[dict[str, Any]]:
+        """Every whole line of the project's local file."""
+        file = self.place.local / f"{project}.jsonl"
+        text = file.read_text() if file.is_file() else ""
+        return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+    def status(self) -> Status:
+        """What ``recost-collector status`` prints."""
+        command = [sys.executable, "-m", "recost_collector", "status", "--json"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=ANSWER_S)
+        self.trial.check("Traceback" not in done.stderr, f"status ends on a fault: {done.stderr[-600:]}")
+        return Status(done.returncode, json.loads(done.stdout or "{}"), done.stdout + done.stderr)
+
+    def block_delivery(self) -> None:
+        """Nothing can be delivered until ``unblock_delivery``: the local directory is a file."""
+        self.place.local.rename(f"{self.place.local}-away")
+        self.place.local.write_text("in the way")
+
+    def unblock_delivery(self) -> None:
+        self.place.local.unlink()
+        Path(f"{self.place.local}-away").rename(self.place.local)
+
+
+class Status(NamedTuple):
+    """How ``recost-collector status`` sees a site."""
+
+    code: int
+    found: dict[str, Any]
+    text: str
+
+    def total(self, name: str) -> int:
+        """A count over the rings that have come and gone, in both runtime directories."""
+        places = [self.found, *self.found.get("elsewhere", ())]
+        counts: list[int] = [place["totals"].get(name, 0) for place in places if place]
+        return sum(counts)
+
+    @property
+    def lost(self) -> int:
+        """Calls that no ring has kept, of living workers and of those that are gone."""
+        places = [self.found, *self.found.get("elsewhere", ())]
+        living: list[int] = [ring["lost"] for place in places for ring in place.get("rings", ())]
+        return self.total("lost") + sum(living)
+
+
+def leads(directory: str) -> bool:
+    """Whether a collector leads there. Makes nothing."""
+    lock = os.path.join(directory, LEADER_LOCK)
+    try:
+        return os.path.exists(lock) and has_leader(directory)
+    except OSError:  # it was removed just now
+        return False
+
+
+def wait_for_leader(directory: str, other_than: int = 0, timeout_s: float = 15.0) -> int:
+    """The pid of the collector that leads there, once one does that is not ``other_than``."""
+
+    def look() -> int:
+        found = read_leader(directory)
+        return found.pid if found is not None and found.is_alive() and found.pid != other_than else 0
+
+    return wait_until(look, timeout_s, "a leader")
+
+
+def kill_leader(directory: str) -> int:
+    """SIGKILL for the collector that leads there; its pid."""
+    pid = wait_for_leader(directory)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: not leads(directory), 10, "the killed collector's lock")
+    return pid
+
+
+def side_by_side(trial: Trial, tries: Sequence[Callable[[Trial], None]], at_once: int = 8) -> None:
+    """Make each try in a process and folders of its own, and add up what they found."""
+    trial.plan(len(tries))
+    waiting = list(enumerate(tries))
+    running: dict[int, Path] = {}
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            number, run = waiting.pop(0)
+            pid, report = _start_try(trial, number, run)
+            running[pid] = report
+        pid, report = next(iter(running.items()))
+        del running[pid]
+        code = wait_for_child(pid, TRY_S)
+        _add(trial, report, code)
+
+
+def apart(trial: Trial, name: str) -> Trial:
+    """A trial in folders of its own, whose findings are not those of ``trial``."""
+    roots = (trial.memory / name, trial.disk / name)
+    for root in roots:
+        root.mkdir(mode=0o700)
+    seed = trial.random.getrandbits(32)
+    return Trial(trial.verdict.name, full=trial.full, seed=seed, roots=roots, kills=trial.kills)
+
+
+def _start_try(trial: Trial, number: int, run: Callable[[Trial], None]) -> tuple[int, Path]:
+    own = apart(trial, f"try-{number}")
+    report = own.disk / "verdict"
+
+    def make_try() -> None:
+        try:
+            run(own)
+        except Skipped as reason:
+            own.verdict.skipped = str(reason)
+        except Exception:  # noqa: BLE001 - whatever it was, the try did not hold
+            own.violated(f"a try ended on a fault: {traceback.format_exc(limit=-4)}")
+        report.write_bytes(msgspec.json.encode(own.verdict))
+
+    return start_child(make_try), report
+
+
+def _add(trial: Trial, report: Path, code: int) -> None:
+    if not trial.check(code == 0 and report.exists(), f"a try ended with {code}, its output is the row's"):
+        return
+    found = msgspec.json.decode(report.read_bytes(), type=Verdict)
+    if found.skipped:
+        trial.skip(found.skipped)
+    for text in found.violations:
+        trial.violated(text)
+    trial.verdict.more_violations += found.more_violations
+    trial.verdict.figures += found.figures
+    if found.control is not None:
+        trial.verdict.control = found.control
+    trial.tried(found.tries or 1)
