@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from recost._version import __version__
 from recost.capture import install, is_installed, uninstall
 from recost.config import LocalTransportMode, RecostConfig, TransportMode
@@ -10,8 +12,12 @@ from recost.event import RawEvent
 from recost.handle import RecostHandle, flush, init
 from recost.providers import BUILTIN_PROVIDERS, MatchResult, ProviderRegistry
 from recost.session import ProviderDef
+from recost.tags import feature_tag
 from recost.windows import MAX_BUCKETS, Aggregator
 from recost.wire import FlushStatus, MetricEntry, WindowSummary
+
+if TYPE_CHECKING:
+    from recost.llm.prices import estimate_cost
 
 __all__ = [
     "BUILTIN_PROVIDERS",
@@ -34,9 +40,23 @@ __all__ = [
     "TransportMode",
     "WindowSummary",
     "__version__",
+    "estimate_cost",
+    "feature_tag",
     "flush",
     "init",
     "install",
     "is_installed",
     "uninstall",
 ]
+
+_LATER = {"estimate_cost": "recost.llm.prices"}
+"""Loaded when first asked for: most programs never do."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LATER:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib  # noqa: PLC0415 - only who asks pays
+
+    value = globals()[name] = getattr(importlib.import_module(_LATER[name]), name)
+    return value

@@ -35,9 +35,10 @@ def open_unshared(open_files: Callable[[], tuple[int, ...]]) -> tuple[int, ...]:
 
 
 def close_copies() -> None:
-    """In a forked child: what its ancestors have opened. Never raises, and closes nothing of its own."""
-    for fd, (device, inode, pid) in list(_noted.items()):
-        if pid == os.getpid():
+    """In a forked child: what its ancestors have opened. Never raises, and closes nothing of its own. Any thread."""
+    for fd, noted in list(_noted.items()):
+        device, inode, pid = noted
+        if pid == os.getpid() or _noted.get(fd) is not noted:  # the latter: another thread has closed it just now
             continue
         _noted.pop(fd, None)
         with contextlib.suppress(OSError):

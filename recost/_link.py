@@ -38,6 +38,8 @@ LOOK_S = 1.0
 SILENT_LOOKS = 10
 """Looks without a sign of life after which a leader that still holds its lock counts as hung."""
 HANDOVER_S = 5.0
+HEAR_S = 0.1
+"""Reading what there is takes microseconds."""
 
 OF_THIS_THREAD = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
 """A fault of a thread goes to that thread, and a program's faulthandler tells of it."""
@@ -153,9 +155,15 @@ class Link:
 
     def hear(self) -> None:
         """Report what the collector has written into our ring since the last time."""
-        with self._hearing:  # at the end the disposing thread hears, too: each notice is for one of the two
+        # At the end the disposing thread hears, too: each notice is for one of the two.  Waited for in vain when a
+        # signal handler disposes amid this: what it interrupted tells.
+        if not self._hearing.acquire(timeout=HEAR_S):
+            return
+        try:
             heard = read_notices(self._ring, self._notices_seen)
             self._notices_seen = heard.seen
+        finally:
+            self._hearing.release()
         for notice in heard.notices:
             self._report(notice)
         if heard.missed:

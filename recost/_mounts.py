@@ -20,6 +20,12 @@ NETWORK_FILE_SYSTEMS = frozenset([*KERNEL.split(), *(f"fuse.{name}" for name in 
 
 def network_file_system(path: str, mountinfo: str) -> str:
     """The type of the network file system that holds ``path`` (resolved); empty when it is a local one."""
+    kind = file_system(path, mountinfo)
+    return kind if kind in NETWORK_FILE_SYSTEMS else ""
+
+
+def file_system(path: str, mountinfo: str) -> str:
+    """The type of the file system that holds ``path`` (resolved); empty where that cannot be told."""
     longest, kind = 0, ""
     for line in mountinfo.split("\n"):
         mount, _, rest = line.partition(" - ")
@@ -30,7 +36,7 @@ def network_file_system(path: str, mountinfo: str) -> str:
         # >=: of two mounts on one point the later one is on top
         if len(point) >= longest and (path + "/").startswith(point.rstrip("/") + "/"):
             longest, kind = len(point), rest.split(" ", 1)[0]
-    return kind if kind in NETWORK_FILE_SYSTEMS else ""
+    return kind
 
 
 def read_mountinfo() -> str:

@@ -30,6 +30,7 @@ from recost.ring.layout import CLOSED, FLUSH_AT_MS, FLUSH_NONE, FLUSH_SIZE, FLUS
 from recost.ring.sentinel import new_sentinel
 from recost.ring.upkeep import Condition, Upkeep
 from recost.ring.writer import Writer
+from recost.tags import current_use, tag_here
 
 LOOK_NS = 1_000_000_000
 
@@ -51,6 +52,7 @@ class Runtime:
         self._is_opening = False
         self._successors: dict[int, Runtime] = {}
         self._excluded = Exclusions(settings)
+        self._tags_routes = settings.route_tags
         self._troubles = Troubles(settings.on_error)
         self._kept = Kept(self._troubles, self._try_to_open)
         self._upkeep: Optional[Upkeep] = None
@@ -80,6 +82,9 @@ class Runtime:
             return False
         if self._excluded(event):
             return True
+        use = current_use()  # of the call: it ends on the thread and in the task that made it
+        if use is not None or self._tags_routes:
+            event.tag = event.tag or tag_here(or_route=self._tags_routes)
         payload = encode(event)
         writer = self._writer
         taken = writer is not None and writer.offer(payload)
@@ -158,9 +163,19 @@ class Runtime:
             return False
         if self._writer is None:
             self._kept.add(payload)  # the ring is being made right now, or none can be made
+            self._hand_over_late()
         elif self._writer is not writer:
             self._writer.offer(payload)
         return True
+
+    def _hand_over_late(self) -> None:
+        """What was kept after a thread that made the ring had looked: nobody looks again before the next ring."""
+        if self._writer is None:
+            return
+        with self._opening:
+            ring, writer = self.ring, self._writer
+            if ring is not None and writer is not None:
+                self._kept.hand_over(ring, writer)
 
     def _open(self) -> None:
         """Make the ring and start the link. One thread does, the others wait for the millisecond that it takes."""
@@ -249,6 +264,8 @@ class Runtime:
     def _look_from_event_path(self) -> None:
         """Once a second: see whether the ring is still ours and on disk, and whether the watcher thread runs."""
         ring, link = self.ring, self.link
+        if not self.ours[0]:  # forked amid this call: the child's first one is recorded elsewhere
+            return
         if ring is None or link is None:
             if self._kept and not self._kept.is_rescued:
                 self._open()

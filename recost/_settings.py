@@ -46,6 +46,7 @@ class Keywords(TypedDict, total=False):
     collector: Optional[CollectorMode]
     ring_bytes: Optional[int]
     exclude_loopback: Optional[bool]
+    route_tags: Optional[bool]
     spool_max_bytes: Optional[int]
     local_file_max_bytes: Optional[int]
     collector_idle_exit_s: Optional[float]
@@ -126,6 +127,7 @@ SETTINGS: dict[str, Setting] = {
     "collector": _choice("auto", "external", "thread"),
     "ring_bytes": Setting(checks.check_ring_bytes, read_whole),
     "exclude_loopback": _FLAG,
+    "route_tags": _FLAG,
     "spool_max_bytes": _whole(1 << 20, MAX_FILE_BYTES),
     "local_file_max_bytes": _whole(1 << 10, MAX_FILE_BYTES, or_zero=True),
     "collector_idle_exit_s": _seconds(0, DAY_S),

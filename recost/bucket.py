@@ -5,13 +5,13 @@ Money is counted in pico-dollars (1e-12 USD), as whole numbers: sums have no rou
 
 from __future__ import annotations
 
-from typing import Annotated, Optional
+from typing import Annotated, Any, Optional
 
 import msgspec
 
-from recost.event import NS_PER_MS
+from recost.event import NS_PER_MS, CallEvent
 from recost.latency import INDEX_MAX, Latencies
-from recost.wire import MetricEntry
+from recost.wire import MetricEntry, TagEntry
 
 PICO_USD_PER_CENT = 10**10
 
@@ -56,6 +56,15 @@ class Bucket:
         self.latencies = latencies if latencies is not None else Latencies()  # it also counts the calls
         self.samples = self.latencies.samples  # the same object, one look-up nearer
 
+    def add(self, event: CallEvent, cost_pico_usd: int) -> None:
+        """Count ``event``."""
+        self.latencies.add(event.duration_ns)
+        if event.error:
+            self.errors += 1
+        self.request_bytes += event.request_bytes
+        self.response_bytes += event.response_bytes
+        self.cost_pico_usd += cost_pico_usd
+
     def merge(self, other: Bucket) -> None:
         """Add what ``other`` holds, which stays as it is."""
         self.errors += other.errors
@@ -65,18 +74,23 @@ class Bucket:
         self.latencies.merge(other.latencies)
 
     def to_entry(self, key: BucketKey) -> MetricEntry:
+        return MetricEntry(*key, **self._figures())
+
+    def to_tag_entry(self, tag: str, key: BucketKey) -> TagEntry:
+        return TagEntry(*key, **self._figures(), feature_tag=tag)
+
+    def _figures(self) -> dict[str, Any]:
         p50, p95 = self.latencies.percentiles_ms(50, 95)
-        return MetricEntry(
-            *key,
-            request_count=self.latencies.count,
-            error_count=self.errors,
-            total_latency_ms=round(self.latencies.total_ns / NS_PER_MS, 3),
-            p50_latency_ms=round(p50, 3),
-            p95_latency_ms=round(p95, 3),
-            total_request_bytes=to_int64(self.request_bytes),
-            total_response_bytes=to_int64(self.response_bytes),
-            estimated_cost_cents=self.cost_pico_usd / PICO_USD_PER_CENT,
-        )
+        return {
+            "request_count": self.latencies.count,
+            "error_count": self.errors,
+            "total_latency_ms": round(self.latencies.total_ns / NS_PER_MS, 3),
+            "p50_latency_ms": round(p50, 3),
+            "p95_latency_ms": round(p95, 3),
+            "total_request_bytes": to_int64(self.request_bytes),
+            "total_response_bytes": to_int64(self.response_bytes),
+            "estimated_cost_cents": self.cost_pico_usd / PICO_USD_PER_CENT,
+        }
 
     def to_row(self, key: BucketKey) -> Row:
         exact, counts, folded_ns = self.latencies.to_data()

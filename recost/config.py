@@ -88,6 +88,8 @@ class RecostConfig:
     """Size of this process's ring, a power of two."""
     exclude_loopback: bool = True
     """Calls to this machine are not captured in local mode."""
+    route_tags: bool = False
+    """Calls that no ``feature_tag`` names are tagged with the route or task that made them (frameworks, Celery)."""
     spool_max_bytes: int = 256 << 20
     """What may wait on disk."""
     local_file_max_bytes: int = 64 << 20

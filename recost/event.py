@@ -30,6 +30,8 @@ class CallEvent(msgspec.Struct, array_like=True, gc=False, tag=0, tag_field="t")
     """0: no response came (refused, timed out, cancelled)."""
     request_bytes: int
     response_bytes: int
+    tag: str = ""
+    """The feature, route or task that made it, at most ``MAX_TAG`` characters; empty: none is known."""
 
     @property
     def error(self) -> bool:
@@ -37,8 +39,9 @@ class CallEvent(msgspec.Struct, array_like=True, gc=False, tag=0, tag_field="t")
 
 
 MAX_PATH = 1024
+MAX_TAG = 100
 MAX_BYTES = 8192
-"""A larger record is none of ours: paths are cut, and hosts and methods are short."""
+"""A larger record is none of ours: paths and tags are cut, and hosts and methods are short."""
 
 UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that somebody else wrote; the last for thousands of arrays in each other."""

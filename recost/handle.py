@@ -85,8 +85,10 @@ def init(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) ->
     Raises ``ConfigError`` (a ``ValueError``) for a wrong setting, ``TypeError`` for an unknown one, ``ImportError``
     naming the extra when ``local_transport="ws"`` lacks its package.
     """
+    global _called  # noqa: PLW0603 - module state
     resolved = resolve(config, settings, os.environ)
     with _initialising:
+        _called = True
         old = _runtime.current
         old = None if old is None or old.disposed else old.here()
         if not resolved.enabled:
@@ -100,6 +102,24 @@ def init(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) ->
         if resolved.auto_shutdown_handlers:
             _at_exit(handle)
         return handle
+
+
+def init_automatically() -> None:
+    """``init()`` on behalf of a program that has not called it, with the environment's settings; else nothing.
+
+    The program's own ``init()``, called later, replaces this one without a word, and so do hooks and initializers.
+    """
+    global _automatic  # noqa: PLW0603 - module state
+    with _initialising:
+        if not _called:
+            init()
+            _automatic = None if _runtime.current is None else _runtime.current.settings
+
+
+def is_chosen() -> bool:
+    """Whether the program itself, or who acts for it, has decided what is captured here: not ``recost-run`` alone."""
+    current = _runtime.current
+    return current is not None and current.settings is not _automatic
 
 
 def flush(timeout: float = 5.0) -> bool:
@@ -117,7 +137,7 @@ def _replace(old: Optional[Runtime], new: Optional[Runtime]) -> None:
         return
     if new is None:
         _stop_capture_of(old)
-    else:
+    elif old.settings is not _automatic:
         _warn_of_differences(old.settings, new.settings)
     old.dispose(0)
 
@@ -157,4 +177,7 @@ def _renew_lock_in_child() -> None:
 _initialising = new_rlock()
 _newest: Optional[RecostHandle] = None
 _hooked = False
+_called = False
+_automatic: Optional[RecostConfig] = None
+"""The settings that ``init_automatically`` found; a forked child's Runtime has the same object."""
 os.register_at_fork(after_in_child=_renew_lock_in_child)

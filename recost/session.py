@@ -7,9 +7,15 @@ Rings with an equal ``Session`` share windows; the key is not part of it, for a 
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Annotated, Optional
 
 import msgspec
+
+# Checked where a registration is read: another program may have written it, and a window for no bucket takes no event.
+_Count = Annotated[int, msgspec.Meta(ge=0)]
+_Number = Annotated[int, msgspec.Meta(ge=1)]
+_Buckets = Annotated[int, msgspec.Meta(ge=1, le=1 << 20)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=1e9)]
 
 
 class ProviderDef(msgspec.Struct, frozen=True):
@@ -40,7 +46,7 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
     """Inode of the worker's ``/proc/self/ns/mnt``, 0 where there is none. File destinations only."""
     directory: tuple[int, int] = (0, 0)
     """Device and inode of the file's directory as the worker saw it; zeros: it could not be made."""
-    file_max_bytes: int = 0
+    file_max_bytes: _Count = 0
     """The file rotates at this size; 0: never."""
 
     @property
@@ -55,14 +61,14 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     destination: Destination
     environment: str = "development"
     sdk_version: str = ""
-    flush_interval_ms: int = 30_000
-    max_batch_size: int = 100
-    max_buckets: int = 2000
+    flush_interval_ms: _Number = 30_000
+    max_batch_size: _Number = 100
+    max_buckets: _Buckets = 2000
     normalize_paths: bool = True
-    max_retries: int = 3
-    max_consecutive_auth_failures: int = 5
-    spool_max_bytes: int = 256 << 20
-    collector_idle_exit_s: float = 10.0
+    max_retries: _Count = 3
+    max_consecutive_auth_failures: _Number = 5
+    spool_max_bytes: _Number = 256 << 20
+    collector_idle_exit_s: _Seconds = 10.0
     custom_providers: tuple[ProviderDef, ...] = ()
 
     @property

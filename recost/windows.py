@@ -18,6 +18,7 @@ from recost._version import __version__
 from recost.bucket import UNKNOWN_PROVIDER, Bucket, BucketKey, Row, pico_usd, to_int64
 from recost.event import NS_PER_MS, UNDECODABLE, CallEvent, RawEvent
 from recost.latency import EXACT_LIMIT
+from recost.tagged import Tagged, TaggedRow
 from recost.wire import FlushStatus, MetricEntry, WindowSummary, iso_time, to_frames
 
 __all__ = [
@@ -50,6 +51,7 @@ class _Data(msgspec.Struct, array_like=True):
 
     rows: list[Row]
     started_at_ns: int
+    tagged: list[TaggedRow] = []  # msgspec copies it
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -60,12 +62,14 @@ class Window:
     """Buckets in order of first appearance. One thread at a time.
 
     ``count`` is the number of events; ``started_at_ns`` is when the earliest of them began, 2**63 - 1 without any.
+    ``max_tagged_rows`` bounds the view by tag, beside the number of tags.
     """
 
-    __slots__ = ("_buckets", "_look_at", "count", "started_at_ns")
+    __slots__ = ("_buckets", "_look_at", "_tagged", "count", "started_at_ns")
 
-    def __init__(self) -> None:
+    def __init__(self, max_tagged_rows: int = MAX_BUCKETS) -> None:
         self._buckets: dict[BucketKey, Bucket] = {}
+        self._tagged = Tagged(max_tagged_rows)
         self._look_at = EXACT_PER_WINDOW  # before ``count`` is here there cannot be too many exact latencies
         self.count = 0
         self.started_at_ns = _NEVER_NS
@@ -85,11 +89,12 @@ class Window:
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = Bucket()
+        samples = bucket.samples
         try:
-            bucket.samples.append(event.duration_ns)  # what latencies.add() does, without the call
+            samples.append(event.duration_ns)  # what latencies.add() does, without the call
         except OverflowError:
             bucket.latencies.add(event.duration_ns)
-        if len(bucket.samples) > EXACT_LIMIT:
+        if len(samples) > EXACT_LIMIT:
             bucket.latencies.fold()
         status = event.status
         if status >= 400 or not status:
@@ -97,10 +102,13 @@ class Window:
         bucket.request_bytes += event.request_bytes
         bucket.response_bytes += event.response_bytes
         bucket.cost_pico_usd += cost_pico_usd
+        if event.tag:
+            self._tagged.add(key, event, cost_pico_usd)
+            self._look_at -= 1  # for the latency that is kept twice
         if event.at_ns < self.started_at_ns:  # noqa: PLR1730 - min() is a call, on the hot path
             self.started_at_ns = event.at_ns
-        self.count += 1
-        if self.count > self._look_at:
+        self.count = count = self.count + 1
+        if count > self._look_at:
             self._bound_exact()
 
     def would_overflow(self, key: BucketKey, max_buckets: int, also: Optional[Window] = None) -> bool:
@@ -118,13 +126,14 @@ class Window:
         """Add what ``other`` holds, which stays as it is. Its new buckets come after ours."""
         for key, bucket in other._buckets.items():
             self._buckets.setdefault(key, Bucket()).merge(bucket)
+        self._tagged.merge(other._tagged)
         self.count += other.count
         self.started_at_ns = min(self.started_at_ns, other.started_at_ns)
         self._bound_exact()
 
     def _bound_exact(self) -> None:
         """Fold what frees three quarters of the budget. Small buckets stay exact: there a rank is worst off."""
-        latencies = [bucket.latencies for bucket in self._buckets.values()]
+        latencies = [*(bucket.latencies for bucket in self._buckets.values()), *self._tagged.latencies()]
         if sum(len(each.samples) for each in latencies) > EXACT_PER_WINDOW:
             small = EXACT_PER_WINDOW // (4 * len(latencies))
             for each in latencies:
@@ -139,13 +148,20 @@ class Window:
         """The window as it goes out, from ``start_ns`` to ``end_ns``."""
         entries = [bucket.to_entry(key) for key, bucket in self._buckets.items()]
         return WindowSummary(
-            project_id, environment, "python", sdk_version, iso_time(start_ns), iso_time(end_ns), entries
+            project_id,
+            environment,
+            "python",
+            sdk_version,
+            iso_time(start_ns),
+            iso_time(end_ns),
+            entries,
+            tag_metrics=self._tagged.to_entries(),
         )
 
     def to_data(self) -> bytes:
         """Everything this window holds, for ``from_data`` to read back."""
         rows = [bucket.to_row(key) for key, bucket in self._buckets.items()]
-        return _encode(_Data(rows, to_int64(self.started_at_ns)))
+        return _encode(_Data(rows, to_int64(self.started_at_ns), self._tagged.to_rows()))
 
     @classmethod
     def from_data(cls, data: bytes) -> Window:
@@ -154,10 +170,11 @@ class Window:
             decoded = _decode(data)
         except UNDECODABLE as error:
             raise ValueError(f"not the data of a window: {error}") from error
-        window = cls()
+        window = cls(max(MAX_BUCKETS, len(decoded.tagged)))  # it was bounded when it was made
         for row in decoded.rows:
             bucket = window._buckets[row.provider, row.endpoint, row.method] = Bucket.from_row(row)
             window.count += bucket.latencies.count
+        window._tagged.take_rows(decoded.tagged)
         window.started_at_ns = decoded.started_at_ns
         window._bound_exact()
         return window

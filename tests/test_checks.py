@@ -60,6 +60,7 @@ BAD: list[tuple[str, Any]] = [
     *[("collector", bad) for bad in ("", "inside", 7)],
     *[("ring_bytes", bad) for bad in (1000, 32768, 1 << 31, 65537, -65536, 65536.0, True)],
     *[("exclude_loopback", bad) for bad in (0, "false")],
+    *[("route_tags", bad) for bad in (1, "yes")],
     *[("spool_max_bytes", bad) for bad in (0, 1000, 1 << 60)],
     *[("local_file_max_bytes", bad) for bad in (-1, 1, 1023, 1 << 60)],
     *[("collector_idle_exit_s", bad) for bad in (-1, math.nan, math.inf, "10", True)],

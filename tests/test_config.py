@@ -45,6 +45,7 @@ TABLE: dict[str, Any] = {
     "collector": ("auto", "external", "external", "thread"),
     "ring_bytes": (1 << 20, "65536", 65536, 1 << 30),
     "exclude_loopback": (True, "FALSE", False, False),
+    "route_tags": (False, "on", True, True),
     "spool_max_bytes": (256 << 20, "1048576", 1 << 20, 1 << 40),
     "local_file_max_bytes": (64 << 20, "0", 0, 1 << 30),
     "collector_idle_exit_s": (10.0, "0.5", 0.5, 0),

@@ -32,14 +32,14 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
-def test_the_wheel_holds_both_packages_and_nothing_else(wheel: Path):
+def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
 
     assert {"recost/__init__.py", "recost/py.typed"} <= names
     assert {"recost_collector/cli.py", "recost_collector/py.typed"} <= names
     dist_info = f"recost-{_version.__version__}.dist-info"
-    assert {name.partition("/")[0] for name in names} == {"recost", "recost_collector", dist_info}
+    assert {name.partition("/")[0] for name in names} == {"recost", "recost_collector", "recost_pytest", dist_info}
     assert f"{dist_info}/licenses/LICENSE" in names
 
 
@@ -48,6 +48,7 @@ def test_every_module_of_the_tree_is_in_the_wheel(wheel: Path):
         shipped = {name for name in archive.namelist() if name.endswith(".py")}
 
     written = {str(file.relative_to(ROOT)) for file in (ROOT / "recost").rglob("*.py")}
+    written |= {str(file.relative_to(ROOT)) for file in (ROOT / "recost_pytest").rglob("*.py")}
     written |= {str(file.relative_to(ROOT / "collector")) for file in (ROOT / "collector").rglob("*.py")}
     assert shipped == written
 
@@ -82,7 +83,13 @@ def test_the_wheel_says_what_it_needs_and_what_it_gives(wheel: Path):
     assert "Requires-Python: >=3.9" in said
     needs = [line.partition(": ")[2] for line in said if line.startswith("Requires-Dist") and "extra ==" not in line]
     assert {re.split(r"[^\w-]", need)[0] for need in needs} == {"filelock", "msgspec", "urllib3"}
-    assert scripts == ["[console_scripts]", "recost-collector = recost_collector.cli:main"]
+    assert [line for line in scripts if line] == [
+        "[console_scripts]",
+        "recost-collector = recost_collector.cli:main",
+        "recost-run = recost.run:main",
+        "[pytest11]",
+        "recost = recost_pytest",
+    ]
 
 
 def test_importing_recost_is_light():

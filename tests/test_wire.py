@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from recost.wire import FRAME_BYTES, FlushStatus, MetricEntry, WindowSummary, iso_time, to_frames
+from recost.wire import FRAME_BYTES, FlushStatus, MetricEntry, TagEntry, WindowSummary, iso_time, to_frames
 
 EXAMPLE = (
     '{"protocolVersion":"1.0","environment":"production","sdkLanguage":"python","sdkVersion":"0.1.0",'
@@ -21,9 +21,13 @@ def entry(endpoint="chat_completions"):
     return MetricEntry("openai", endpoint, "POST", 3, 0, 1234.5, 400.0, 450.1, 900, 4200, 6.0)
 
 
-def summary(entries):
+def tag_entry(endpoint="chat_completions", tag="checkout"):
+    return TagEntry("openai", endpoint, "POST", 2, 0, 834.5, 400.0, 434.5, 600, 2800, 4.0, tag)
+
+
+def summary(entries, tagged=()):
     start, end = "2026-11-21T10:00:00.000Z", "2026-11-21T10:00:30.000Z"
-    return WindowSummary("shop", "production", "python", "0.1.0", start, end, entries)
+    return WindowSummary("shop", "production", "python", "0.1.0", start, end, entries, tag_metrics=list(tagged))
 
 
 def test_the_contracts_example_comes_out_to_the_letter():
@@ -72,6 +76,72 @@ def test_no_frame_exceeds_the_bytes_it_may_have():
 def test_an_entry_that_is_too_big_alone_has_a_frame_of_its_own():
     frames = to_frames(summary([entry("a"), entry("b" * 500), entry("c")]), 2000, max_bytes=600)
     assert [[each["endpoint"][0] for each in json.loads(frame)["metrics"]] for frame in frames] == [["a"], ["b"], ["c"]]
+
+
+# Views by tag.
+
+
+def test_tagged_entries_are_a_view_that_makes_the_frame_a_1_1():
+    window = summary([entry()], [tag_entry()])
+    tagged = ',"tagMetrics":[' + EXAMPLE[EXAMPLE.index('{"provider"') : -3].replace(
+        '"requestCount":3', '"requestCount":2'
+    )
+    for old, new in (("1234.5", "834.5"), ("450.1", "434.5"), ("900", "600"), ("4200", "2800"), ("6.0", "4.0")):
+        tagged = tagged.replace(old, new)
+    expected = EXAMPLE[:-1].replace('"1.0"', '"1.1"') + tagged + ',"featureTag":"checkout"}]}'
+    assert to_frames(window, 2000) == [expected.encode()]
+    assert json.dumps(window.to_dict(), separators=(",", ":")) == expected
+    assert window.protocol_version == "1.0"
+
+
+def pairs(frame):
+    """(endpoint, tag) of what is in a frame; no tag: a metric."""
+    metrics = [(each["endpoint"], None) for each in frame["metrics"]]
+    return metrics + [(each["endpoint"], each["featureTag"]) for each in frame.get("tagMetrics", [])]
+
+
+def test_tagged_entries_go_with_their_metric_and_only_their_frames_are_1_1():
+    window = summary([entry(name) for name in "abcdfe"], [tag_entry(name, tag) for tag in "xy" for name in "bae"])
+    frames = [json.loads(frame) for frame in to_frames(window, 2)]
+    assert [pairs(frame) for frame in frames] == [
+        [("a", None), ("a", "x"), ("a", "y")],
+        [("b", None), ("c", None), ("b", "x"), ("b", "y")],
+        [("d", None), ("f", None)],
+        [("e", None), ("e", "x"), ("e", "y")],
+    ]
+    assert [frame["protocolVersion"] for frame in frames] == ["1.1", "1.1", "1.0", "1.1"]
+    assert ["tagMetrics" in frame for frame in frames] == [True, True, False, True]
+
+
+def test_tagged_entries_that_no_frame_has_room_for_follow_in_frames_of_their_own():
+    window = summary([entry("a"), entry("b")], [tag_entry("a", str(number)) for number in range(5)])
+    frames = [json.loads(frame) for frame in to_frames(window, 2)]
+    assert [pairs(frame) for frame in frames] == [
+        [("a", None), ("a", "0"), ("a", "1")],
+        [("a", "2"), ("a", "3")],
+        [("b", None), ("a", "4")],
+    ]
+
+
+def test_a_tagged_entry_without_its_metric_is_not_lost():
+    (frame,) = to_frames(summary([entry("a")], [tag_entry("b", "x")]), 2000)
+    assert pairs(json.loads(frame)) == [("a", None), ("b", "x")]
+
+
+@pytest.mark.parametrize("most", [1, 3, 100, 2000])
+@pytest.mark.parametrize("max_bytes", [1000, 2777, 20_000, FRAME_BYTES])
+def test_no_frame_with_tagged_entries_exceeds_what_it_may_have_and_none_is_lost(most, max_bytes):
+    metrics = [entry(f"/{number}") for number in range(20)]
+    tagged = [tag_entry(f"/{number % 15}", str(number // 15)) for number in range(150)]
+    encoded = to_frames(summary(metrics, tagged), most, max_bytes)
+    frames = [json.loads(frame) for frame in encoded]
+    assert all(len(frame["metrics"]) <= most and len(frame.get("tagMetrics", [])) <= most for frame in frames)
+    assert max(map(len, encoded)) <= max_bytes
+    assert sorted(map(str, (pair for frame in frames for pair in pairs(frame)))) == sorted(
+        map(
+            str, [*[(each.endpoint, None) for each in metrics], *[(each.endpoint, each.feature_tag) for each in tagged]]
+        )
+    )
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,13 @@ import zlib
 from collections.abc import Callable
 
 from recost.paths import boot_id
-from recost_collector.changes import Changes, Kept, StoredFrame
+from recost.ring.files import RING_PREFIX
+from recost.ring.reader import Cursor
+from recost_collector.changes import FINISHED, Changes, Kept, StoredFrame
 from recost_collector.exporters import INTENT
 from recost_collector.open_window import OpenWindow
-from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble, peek
+from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble
+from recost_collector.spool_peek import peek, peek_cursors
 from recost_collector.spool_place import Place, is_stale, orphans, remove
 from recost_collector.spool_rows import UNREADABLE
 
@@ -48,6 +51,7 @@ class Adoption:
         for orphan in orphans(self._place, self._runtime):
             try:
                 if self._may_adopt(orphan):
+                    self._go_on_from(orphan)
                     adopted.extend(self._adopt(orphan))
                     continue
             except (SpoolTrouble, OSError, *UNREADABLE) as exc:
@@ -66,11 +70,32 @@ class Adoption:
         if orphan.directory in self._damaged:
             return False
         rings, boot = peek(orphan.directory)
-        return self._is_ours(orphan) or not rings or boot != boot_id().hex() or is_stale(orphan.directory)
+        return not rings or boot != boot_id().hex() or is_stale(orphan.directory) or self._is_ours(orphan)
 
     def _is_ours(self, orphan: Place) -> bool:
-        """The spool of our own runtime directory, at another place: the disk took none then, or takes none now."""
-        return os.path.basename(orphan.directory) == os.path.basename(self._place.directory)
+        """Written by a leader of our own runtime directory.
+
+        Under its id at another place: the disk took none then, or takes none now.  Under another id, with rings that
+        are here: the directory was removed, and the owners of those rings have made it and them again.
+        """
+        if os.path.basename(orphan.directory) == os.path.basename(self._place.directory):
+            return True
+        rings = {RING_PREFIX + name for name in peek_cursors(orphan.directory)}
+        return not rings.isdisjoint(os.listdir(self._runtime))
+
+    def _go_on_from(self, orphan: Place) -> None:
+        """Where it was we who wrote it: begin to read at its cursors, also when the disk takes nothing and it stays."""
+        if not self._is_first or not self._is_ours(orphan):  # later on it is we who have read the rings further
+            return
+        known = self._spool.cursors()
+        ours = Changes()
+        ours.cursors = {
+            ring: cursor
+            for ring, cursor in peek_cursors(orphan.directory).items()
+            if ring not in known or _is_behind(known[ring], cursor)
+        }
+        if ours.cursors:
+            self._spool.commit(ours)
 
     def _adopt(self, orphan: Place) -> list[Changes]:
         theirs = Spool(orphan.directory, boot_id().hex())
@@ -78,10 +103,6 @@ class Adoption:
             if theirs.moved_aside:
                 raise SpoolDamaged(f"it is kept as {theirs.moved_aside}")
             kept = theirs.load()
-            if self._is_first and self._is_ours(orphan):  # later on it is we who have read the rings further
-                ours = Changes()
-                ours.cursors = kept.cursors
-                self._spool.commit(ours)
             _close_windows(theirs, kept)
             _move_intents(orphan.directory, self._place.directory, self._spool)
             adopted = self._move_all(kept, theirs)
@@ -98,6 +119,12 @@ class Adoption:
             adopted.append(_move(step, kept, theirs, self._spool))
         adopted.append(_add_counters(kept, theirs, self._spool))
         return adopted
+
+
+def _is_behind(one: Cursor, other: Cursor) -> bool:
+    if one.position == other.position:
+        return other.sequence == FINISHED
+    return one.position < other.position
 
 
 def _close_windows(theirs: Spool, kept: Kept) -> None:

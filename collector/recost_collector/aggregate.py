@@ -13,8 +13,8 @@ from recost import event as events
 from recost.ring.reader import Record
 from recost.session import Session
 from recost_collector.changes import Changes, Part, StoredFrame
-from recost_collector.drain import Source
 from recost_collector.open_window import OpenWindow
+from recost_collector.source import Source
 
 
 class Aggregation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import msgspec
 
@@ -11,6 +11,9 @@ from recost.session import Destination, Session
 
 FINISHED = -2
 """In place of a cursor's sequence: the ring is emptied and counted for good, its file only waits to be removed."""
+
+# Checked where a row is read: the words of a ring hold no number below zero, and none much larger.
+_Count = Annotated[int, msgspec.Meta(ge=0, le=1 << 62)]
 
 
 class Part(NamedTuple):
@@ -24,21 +27,21 @@ class Part(NamedTuple):
 class StoredFrame(msgspec.Struct):
     """A closed window on its way. ``id`` is its place in the order."""
 
-    id: int
+    id: _Count
     destination: str
     session: str
     key: str
     body: bytes
     """Empty once committed: ``Spool.body`` has it, memory does not."""
     sdk_version: str
-    entries: int
-    closed_at_ms: int
-    size: int
+    entries: _Count
+    closed_at_ms: _Count
+    size: _Count
     """Of the body, in bytes."""
     parked: bool = False
     settled: bool = False
-    tries: int = 0
-    status: int = 0
+    tries: _Count = 0
+    status: _Count = 0
     reason: str = ""
     parts: tuple[Part, ...] = ()
 
@@ -46,12 +49,12 @@ class StoredFrame(msgspec.Struct):
 class KeyState(msgspec.Struct):
     """How delivery stands for one (destination, key). Times: ms since the epoch."""
 
-    auth_failures: int = 0
+    auth_failures: _Count = 0
     suspended: bool = False
-    wait_until_ms: int = 0
+    wait_until_ms: _Count = 0
     """Retry-After: nothing is sent before."""
-    probed_at_ms: int = 0
-    wait_ms: int = 0
+    probed_at_ms: _Count = 0
+    wait_ms: _Count = 0
     """How long Retry-After asked to wait: when more than that is left, the clock was set back."""
 
 
@@ -59,11 +62,11 @@ class DestinationState(msgspec.Struct):
     """How delivery stands at one destination, over all its keys."""
 
     keys: dict[str, KeyState] = msgspec.field(default_factory=dict)
-    delivered: int = 0
-    delivered_at_ms: int = 0
-    dropped: int = 0
+    delivered: _Count = 0
+    delivered_at_ms: _Count = 0
+    dropped: _Count = 0
     last_error: str = ""
-    last_error_at_ms: int = 0
+    last_error_at_ms: _Count = 0
 
 
 class Changes:

@@ -5,7 +5,6 @@ Anything wrong with one file sets that one aside, counted and told; it never end
 
 from __future__ import annotations
 
-import collections
 import contextlib
 import errno
 import logging
@@ -16,133 +15,19 @@ from recost import session
 from recost.event import UNDECODABLE
 from recost.paths import boot_id
 from recost.ring.files import RING_PREFIX, UNFINISHED_PREFIX, RingFile, abandon_unfinished, open_ring
-from recost.ring.layout import (
-    CLOSED,
-    DROPPED_BIG,
-    DROPPED_FULL,
-    FAULTS,
-    FLUSH_REQUESTED,
-    FLUSHES,
-    HEAD,
-    LOST,
-    NOTICES,
-    RECORDS,
-    TAIL,
-    BadRing,
-    seed_of,
-)
-from recost.ring.reader import UNKNOWN, Cursor, Reader, Record
-from recost.session import Registration
-from recost_collector.changes import FINISHED, Part
+from recost.ring.layout import CLOSED, HEAD, NOTICES, TAIL, BadRing
+from recost.ring.reader import UNKNOWN, Cursor
 from recost_collector.finished import Finished
-from recost_collector.remade import is_remade, open_remade
+from recost_collector.source import END, Source
 
 RESCAN_S = 1.0
 UNFINISHED_S = 10.0
 """Age at which the temporary file of a worker that died while making its ring is removed."""
-QUARTER = 4
-END = 1 << 62
-"""No ring gets so far. A position from here on is nonsense, and soon more than the spool can note down."""
 MOST = (1 << 63) - 1
-MOST_CALLS = 1 << 48
-"""No process counts so far: a larger number was written by another program."""
 NONSENSE = "its positions are beyond what any ring reaches"
 SHORT_OF_FILES = (errno.EMFILE, errno.ENFILE)
 
 logger = logging.getLogger("recost_collector")
-
-
-class Source:
-    """One ring as the collector holds it."""
-
-    def __init__(self, file: RingFile, registration: Registration, cursor: Cursor) -> None:
-        self.file = file
-        self.name = file.header.name
-        self.registration = registration
-        self.session_id = registration.session.id
-        self.destination_id = registration.session.destination.id
-        self.reader = Reader(file.words, file.data, seed_of(file.header.ring_id), cursor)
-        self.committed = cursor
-        self.owner_gone = False
-        self.flush_seen = 0
-        """The newest flush, by its number, that delivery was asked for."""
-        self.flush_done = 0
-        """The newest whose attempt is over."""
-        self.unsettled: collections.deque[tuple[int, Part]] = collections.deque()
-        """(frame id, part) of every frame with events of ours that has not settled, in order."""
-        self.notices = 0
-        self.undecodable = 0
-        self.is_nonsense = False
-        """It claims a position that no ring reaches: nothing more is taken from it."""
-
-    @property
-    def is_urgent(self) -> bool:
-        """A quarter of the ring is published and not released."""
-        return self.file.words[TAIL] - self.file.words[HEAD] > self.file.header.capacity // QUARTER
-
-    @property
-    def is_finished(self) -> bool:
-        """Nobody writes it any more, and all of it is taken."""
-        return self.owner_gone and not self.reader.backlog
-
-    @property
-    def cursor_to_keep(self) -> Cursor:
-        """What the spool is to know of it."""
-        cursor = self.reader.cursor
-        return cursor._replace(sequence=FINISHED) if self.is_finished else cursor
-
-    def totals(self) -> dict[str, int]:
-        """What became of this ring's records so far, by name."""
-        words = self.file.words
-        totals = {
-            "recorded": words[RECORDS],
-            "dropped_full": words[DROPPED_FULL],
-            "dropped_big": words[DROPPED_BIG],
-            "lost": self.reader.cursor.lost + words[LOST],
-            "undecodable": self.undecodable,
-            "faults": words[FAULTS],
-        }
-        return {name: value if value <= MOST_CALLS else 0 for name, value in totals.items()}
-
-    def flushed_through(self, open_part: Optional[Part]) -> int:
-        """The position before which every window has settled; ``open_part`` is ours in the open one."""
-        if self.unsettled:
-            return self.unsettled[0][1].start
-        return self.committed.position if open_part is None else open_part.start
-
-    @property
-    def flush_requested(self) -> int:
-        """The position up to which the worker wants a delivery attempt; never beyond what it has published."""
-        return min(self.file.words[FLUSH_REQUESTED], self.file.words[TAIL])
-
-    def wants_flush(self) -> bool:
-        """A flush was asked for that was not seen before."""
-        return self.file.words[FLUSHES] > self.flush_seen
-
-    def find_out_owner(self) -> None:
-        """See whether the owner is gone. What it has made again is still its own."""
-        if not self.owner_gone:
-            self.owner_gone = self.file.owner_gone() and not is_remade(self.file)
-
-    def follow(self) -> None:
-        """Go on in the ring's new file, if its owner had to make it again."""
-        new = open_remade(self.file)
-        if new is not None:
-            old, self.file = self.file, new
-            self.reader = Reader(new.words, new.data, seed_of(new.header.ring_id), self.reader.cursor)
-            old.close()
-
-    def drain(self, max_bytes: int) -> list[Record]:
-        """The next records; what cannot be read any more is kept for diagnosis and counted."""
-        before = self.reader.cursor
-        records = self.reader.drain(max_bytes, owner_gone=self.owner_gone)
-        if self.reader.cursor.position >= END:
-            self.reader.cursor, self.is_nonsense = before, True
-            return []
-        if self.reader.quarantined is not None:
-            kept = len(self.reader.quarantined)
-            logger.warning("ring %s: what is published cannot be read and is given up, %d bytes kept", self.name, kept)
-        return records
 
 
 class Rings:
@@ -184,15 +69,15 @@ class Rings:
                     found.append(source)
         return sorted(found, key=lambda source: source.file.header.created_at_ns)
 
-    def _list(self, now: float) -> list[str]:
+    def _list(self, now: float) -> frozenset[str]:
         """The names in the directory; none when it is not the time."""
         try:
             mtime_ns = os.stat(self._directory).st_mtime_ns
             if mtime_ns == self._mtime_ns and now - self._scanned_at < RESCAN_S:
-                return []
-            names = os.listdir(self._directory)
+                return frozenset()
+            names = frozenset(os.listdir(self._directory))
         except OSError:  # it is gone, or no descriptor is left for it; the next turn looks again
-            return []
+            return frozenset()
         self._mtime_ns, self._scanned_at = mtime_ns, now
         return names
 
@@ -206,6 +91,10 @@ class Rings:
         for source in self.sources.values():
             if source.file.words[CLOSED]:
                 source.find_out_owner()
+
+    def put_last(self, source: Source) -> None:
+        """It had its turn: the others come before it."""
+        self.sources[source.name] = self.sources.pop(source.name)
 
     def reap(self, source: Source) -> None:
         """Remove a ring that is committed as finished."""

@@ -12,16 +12,19 @@ from collections.abc import Callable
 from datetime import datetime
 from typing import BinaryIO, NamedTuple, Optional
 
-from recost.bucket import pico_usd
 from recost.event import UNDECODABLE
 from recost_collector.local_files import Opened, open_project, projects
+from recost_collector.sums import Sums
+from recost_collector.untagged import UNTAGGED, Untagged
 from recost_collector.window_line import (
     MAX_LINE_BYTES,
     Entry,
     Reason,
+    TagEntry,
     Window,
     decode_entries,
     decode_head,
+    decode_tag_entries,
     why_undecodable,
 )
 
@@ -32,51 +35,16 @@ class Grouping(NamedTuple):
     """What makes a group: the names of its key's parts, and how an entry tells them."""
 
     columns: tuple[str, ...]
-    key_of: Callable[[Window, Entry], Key]
+    key_of: Optional[Callable[[Window, Entry], Key]] = None
+    """None: by the tags of ``tagMetrics``, and what has none."""
 
 
 GROUPINGS = {
     "provider": Grouping(("provider",), lambda _window, entry: (entry.provider,)),
     "endpoint": Grouping(("provider", "endpoint"), lambda _window, entry: (entry.provider, entry.endpoint)),
     "environment": Grouping(("environment",), lambda window, _entry: (window.environment,)),
+    "tag": Grouping(("tag",)),
 }
-
-
-class Sums:
-    """What the entries of a group add up to. Of percentiles only the highest can be told."""
-
-    __slots__ = ("calls", "cost_pico_usd", "errors", "max_p50_ms", "max_p95_ms", "request_bytes", "response_bytes")
-
-    def __init__(self) -> None:
-        self.calls = 0
-        self.errors = 0
-        self.max_p50_ms = 0.0
-        self.max_p95_ms = 0.0
-        self.request_bytes = 0
-        self.response_bytes = 0
-        self.cost_pico_usd = 0
-
-    def add(self, entry: Entry) -> None:
-        self.calls += entry.request_count
-        self.errors += entry.error_count
-        self.request_bytes += entry.total_request_bytes
-        self.response_bytes += entry.total_response_bytes
-        self.cost_pico_usd += pico_usd(entry.estimated_cost_cents)
-        self._lift(entry.p50_latency_ms, entry.p95_latency_ms)
-
-    def merge(self, other: Sums) -> None:
-        self.calls += other.calls
-        self.errors += other.errors
-        self.request_bytes += other.request_bytes
-        self.response_bytes += other.response_bytes
-        self.cost_pico_usd += other.cost_pico_usd
-        self._lift(other.max_p50_ms, other.max_p95_ms)
-
-    def _lift(self, p50_ms: float, p95_ms: float) -> None:
-        if p50_ms > self.max_p50_ms:  # noqa: PLR1730 - max() is a call, and this is done for each entry
-            self.max_p50_ms = p50_ms
-        if p95_ms > self.max_p95_ms:  # noqa: PLR1730 - likewise
-            self.max_p95_ms = p95_ms
 
 
 class History:
@@ -101,12 +69,15 @@ class History:
         """Lines, by file and reason."""
         self.unread: dict[str, str] = {}
         """Why, by file."""
+        self._untagged = Untagged() if grouping.key_of is None else None
 
     def ranking(self) -> list[tuple[Key, Sums]]:
         """The groups, the dearest first, then those with the most calls."""
         return sorted(self.groups.items(), key=lambda item: (-item[1].cost_pico_usd, -item[1].calls, item[0]))
 
     def total(self) -> Sums:
+        if self._untagged is not None:
+            return self._untagged.all
         total = Sums()
         for sums in self.groups.values():
             total.merge(sums)
@@ -121,6 +92,9 @@ class History:
         for name in self.known_projects:
             if project is None or name == project:
                 self._read_project(name, open_project(directory, name))
+        rest = self._untagged.rest() if self._untagged is not None else Sums()
+        if rest.calls or rest.cost_pico_usd:
+            self._group((UNTAGGED,)).merge(rest)
 
     def _read_project(self, project: str, files: list[Opened]) -> None:
         before = self.windows
@@ -149,15 +123,27 @@ class History:
         start = window.window_start
         counts = self.since is None or start >= self.since
         entries = decode_entries(window) if counts else []
+        tagged = decode_tag_entries(window) if counts and self._untagged is not None else []
         self.newest = start if self.newest is None else max(self.newest, start)
         if not counts:
             return
         self.windows += 1
         self.first = start if self.first is None else min(self.first, start)
         self.last = window.window_end if self.last is None else max(self.last, window.window_end)
-        for entry in entries:
-            key = self.grouping.key_of(window, entry)
-            sums = self.groups.get(key)
-            if sums is None:
-                sums = self.groups[key] = Sums()
-            sums.add(entry)
+        self._add_entries(window, entries, tagged)
+
+    def _add_entries(self, window: Window, entries: list[Entry], tagged: list[TagEntry]) -> None:
+        key_of = self.grouping.key_of
+        if key_of is not None:
+            for entry in entries:
+                self._group(key_of(window, entry)).add(entry)
+        elif self._untagged is not None:
+            self._untagged.add(entries, tagged)
+            for part in tagged:
+                self._group((part.feature_tag,)).add(part)
+
+    def _group(self, key: Key) -> Sums:
+        sums = self.groups.get(key)
+        if sums is None:
+            sums = self.groups[key] = Sums()
+        return sums

@@ -39,8 +39,9 @@ class OpenWindow:
         self.parts: dict[str, Part] = {}
         """By ring: the stretch whose events are in this window."""
         self._classify = Classifier(session.custom_providers, normalize_paths=session.normalize_paths).classify
-        self._committed = Window()
-        self._delta = Window()
+        self._max_buckets = session.max_buckets
+        self._committed = Window(self._max_buckets)
+        self._delta = Window(self._max_buckets)
         self._opened_at = 0.0
         self._closed_early_at = float("-inf")
         self._number = 0
@@ -54,11 +55,12 @@ class OpenWindow:
     def add(self, event: CallEvent, now: float) -> bool:
         """Count ``event``. False: it needs one bucket too many, so the window must be closed first."""
         key, cost = self._classify(event.netloc, event.path, event.method)
-        if self._delta.would_overflow(key, self.session.max_buckets, self._committed):
+        delta = self._delta
+        if delta.would_overflow(key, self._max_buckets, self._committed):
             return False
-        if not self._delta.count and not self._committed.count:
+        if not delta.count and not self._committed.count:
             self._opened_at = now
-        self._delta.add(key, event, cost)
+        delta.add(key, event, cost)
         return True
 
     def cover(self, ring: str, start: int, position: int) -> None:
@@ -81,7 +83,7 @@ class OpenWindow:
         """The window's frames; from here on a new one is open."""
         self._merge_delta()
         window, parts = self._committed, tuple(self.parts.values())
-        self._committed, self.parts = Window(), {}
+        self._committed, self.parts = Window(self._max_buckets), {}
         session = self.session
         started_ns = min(window.started_at_ns, wall_ns)
         summary = window.summary(
@@ -144,4 +146,4 @@ class OpenWindow:
 
     def _merge_delta(self) -> None:
         self._committed.merge(self._delta)
-        self._delta = Window()
+        self._delta = Window(self._max_buckets)

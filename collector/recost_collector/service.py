@@ -7,18 +7,20 @@ log, and the next leader takes over from the spool.
 
 from __future__ import annotations
 
+import collections
 import logging
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 from recost.notice import Notice
 from recost.ring.layout import FLUSHES
 from recost_collector.aggregate import Aggregation
 from recost_collector.changes import Changes, Kept, StoredFrame
+from recost_collector.clock import Clock, read_clock
 from recost_collector.delivery import Delivery
-from recost_collector.drain import Rings, Source
+from recost_collector.drain import Rings
 from recost_collector.open_window import OpenWindow
+from recost_collector.source import Source
 from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble
 from recost_collector.telling import Telling
 from recost_collector.totals import Totals
@@ -38,22 +40,6 @@ DROP_SHARE = 8
 """One part in so many of what waits is dropped at a time when the spool's file is at its bound."""
 
 logger = logging.getLogger("recost_collector")
-
-
-class Clock(NamedTuple):
-    """One look at both clocks, for a whole turn."""
-
-    now: float
-    """Monotonic seconds."""
-    wall_ns: int
-
-    @property
-    def wall_ms(self) -> int:
-        return self.wall_ns // 1_000_000
-
-
-def read_clock() -> Clock:
-    return Clock(time.monotonic(), time.time_ns())
 
 
 class LostLead(Exception):  # noqa: N818 - a finding, not an error of the program
@@ -101,7 +87,7 @@ class Service:
             raise LostLead("the leader lock's file was replaced")
         clock = read_clock()
         self._meet_rings(clock)
-        worked = self._drain(clock)
+        worked = self._drain(clock, DRAIN_S)
         self._take_outcomes(clock)
         self._answer_flush_requests(clock)
         self._close_windows(clock)
@@ -139,7 +125,7 @@ class Service:
         # 1. take what the workers have published so far, those included that have just gone
         self._meet_rings(clock)
         self.rings.probe_owners()
-        self._drain(clock)
+        self._drain(clock, max(DRAIN_S, timeout_s / 2))
         # 2. close every window, due or not, and commit
         self._aggregation.close_all(clock.wall_ns)
         self._commit(clock, dispatch=False)
@@ -183,15 +169,23 @@ class Service:
             self._spool_max_bytes = session.spool_max_bytes
             self._spool.limit(session.spool_max_bytes)
 
-    def _drain(self, clock: Clock) -> bool:
-        """Take from every ring in turn until all are dry or the time is up. True when there was anything."""
+    def _drain(self, clock: Clock, time_s: float) -> bool:
+        """Take from every ring in turn until all are dry or the time is up. True when there was anything.
+
+        The next turn begins with those that this one did not come to.
+        """
         if self._spool_trouble:
             return False  # what cannot be committed stays in the rings, which count what they refuse
-        waiting = [source for source in self.rings.sources.values() if source.reader.backlog or source.owner_gone]
+        waiting = collections.deque(source for source in self.rings.sources.values() if source.is_waiting)
         worked = bool(waiting)
-        until = clock.now + DRAIN_S
-        while waiting and time.monotonic() < until:
-            waiting = [source for source in waiting if self._drain_source(source, clock)]
+        until = time.monotonic() + time_s
+        while waiting:
+            source = waiting.popleft()
+            self.rings.put_last(source)
+            if self._drain_source(source, clock):
+                waiting.append(source)
+            if time.monotonic() >= until:
+                break
         return worked
 
     def _drain_source(self, source: Source, clock: Clock) -> bool:

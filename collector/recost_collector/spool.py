@@ -19,11 +19,11 @@ import os
 import sqlite3
 from collections.abc import Iterable, Iterator
 from typing import Any, Optional
-from urllib.parse import quote
 
 import msgspec
 
-from recost_collector.changes import FINISHED, Changes, Kept
+from recost.ring.reader import Cursor
+from recost_collector.changes import Changes, Kept
 from recost_collector.spool_file import SCHEMA, inode_of, is_damage, move_aside, open_file
 from recost_collector.spool_rows import DAMAGED, FRAME_COLUMNS, UNREADABLE, Rows
 
@@ -106,12 +106,17 @@ class Spool:
 
     def number(self, name: str) -> int:
         """What a transaction has noted under this name (``Changes.counters``); 0 when nothing has."""
-        with _trouble():
+        with trouble():
             return self._value(name)
 
     def has_frames(self, destination_id: str) -> bool:
         """Whether a frame of the destination is here, waiting or parked."""
         return self._first("SELECT 1 FROM frames WHERE destination = ?", destination_id) is not None
+
+    def cursors(self) -> dict[str, Cursor]:
+        """How far each ring has been read."""
+        with self._trouble():
+            return dict(Rows(self._db).cursors())
 
     def commit(self, changes: Changes) -> None:
         """All of ``changes`` or nothing. Raises ``Fenced`` or ``SpoolTrouble``."""
@@ -238,7 +243,7 @@ class Spool:
     @contextlib.contextmanager
     def _trouble(self) -> Iterator[None]:
         try:
-            with _trouble():
+            with trouble():
                 yield
         except SpoolDamaged:
             self.is_damaged = True
@@ -262,19 +267,9 @@ class Spool:
         return int(row[0]) if row else 0
 
 
-def peek(directory: str) -> tuple[int, str]:
-    """(rings with a cursor, boot id) of a spool, without becoming its epoch. Raises ``SpoolTrouble``."""
-    uri = f"file:{quote(os.path.join(directory, SPOOL_FILE))}?mode=ro"
-    with _trouble(), contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as db:
-        if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
-            raise SpoolDamaged("quick_check found damage")
-        rings = db.execute("SELECT count(*) FROM cursors WHERE sequence <> ?", (FINISHED,)).fetchone()[0]
-        boot = db.execute("SELECT value FROM meta WHERE name = 'boot_id'").fetchone()
-        return rings, boot[0] if boot else ""
-
-
 @contextlib.contextmanager
-def _trouble() -> Iterator[None]:
+def trouble() -> Iterator[None]:
+    """What SQLite raises as what it means for the spool."""
     try:
         yield
     except sqlite3.Error as exc:

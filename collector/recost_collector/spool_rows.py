@@ -44,7 +44,7 @@ class Rows:
         sessions = dict(self._sessions())
         destinations = dict(self._destinations())
         return Kept(
-            cursors=dict(self._cursors()),
+            cursors=dict(self.cursors()),
             sessions=sessions,
             deltas=self._deltas(sessions),
             frames=list(self._frames(sessions, destinations)),
@@ -52,7 +52,7 @@ class Rows:
             counters=dict(self._counters()),
         )
 
-    def _cursors(self) -> Iterator[tuple[str, Cursor]]:
+    def cursors(self) -> Iterator[tuple[str, Cursor]]:
         for ring, *at in self._db.execute("SELECT ring, position, sequence, lost FROM cursors"):
             if _is_id(ring) and _are_numbers(at, least=FINISHED) and at[0] >= 0:
                 yield ring, Cursor(*at)

@@ -9,8 +9,10 @@ import msgspec
 
 from recost.bucket import PICO_USD_PER_CENT, to_int64
 from recost_collector import figures
-from recost_collector.history import History, Sums
+from recost_collector.history import History
+from recost_collector.sums import Sums
 from recost_collector.table import Column, draw
+from recost_collector.untagged import UNTAGGED
 from recost_collector.window_line import REASONS
 
 _FIGURES = [
@@ -55,6 +57,11 @@ def to_text(history: History, directory: str, width: int) -> str:
     rows.append(["TOTAL", *[""] * (len(columns) - 1), *_cells(total)])
     table = draw([*columns, *_FIGURES], rows, width)
     notes = ["P50 MAX and P95 MAX: the highest of the windows' p50 and p95."]
+    if (UNTAGGED,) in history.groups:
+        notes.append(
+            f"{UNTAGGED}: all calls less the tagged ones. Its P50 MAX and P95 MAX are of the endpoints that it"
+        )
+        notes.append("shares with them, so of their calls, too.")
     if table.left_out:
         notes.append(f"Left out, the terminal is too narrow: {', '.join(table.left_out)}.")
     return "\n".join([*_head(history, total, directory), "", *table.lines, "", *notes, ""])

@@ -30,7 +30,8 @@ from recost.ring.layout import (
 from recost.ring.notices import write_notice
 from recost_collector.changes import Part, StoredFrame
 from recost_collector.delivery import Bulletin, Delivery, Settlement
-from recost_collector.drain import Rings, Source
+from recost_collector.drain import Rings
+from recost_collector.source import Source
 
 CAUSES = {"suspended": "auth"}
 """Who has heard of the cause is not told of the consequence again."""
@@ -55,7 +56,7 @@ class Telling:
         source.notices = words[NOTICES]
         source.flush_seen = source.flush_done = words[FLUSHES_DONE]
         self._last_flush[source.name] = (words[FLUSH_STATUS], words[FLUSH_SIZE], words[FLUSH_AT_MS])
-        frames = [frame for lane in delivery.lanes.values() for frame in lane.frames if not frame.settled]
+        frames = [frame for lane in delivery.lanes.values() for frame in lane.unsettled.values()]
         for frame in sorted(frames, key=lambda frame: frame.id):
             for part in frame.parts:
                 if part.ring == source.name:

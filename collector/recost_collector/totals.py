@@ -7,7 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from recost_collector.drain import MOST, Source
+from recost_collector.drain import MOST
+from recost_collector.source import Source
 
 
 class Totals:

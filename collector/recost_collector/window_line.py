@@ -3,7 +3,7 @@
 Other programs write the same format, so nothing of a line is trusted; and only what a report needs is decoded.
 
 ``metrics`` is the whole truth about calls and cost.  ``llmMetrics`` and ``tagMetrics`` are views of it: to group by
-one of these means to decode it instead, never in addition.
+one of these means to add it up instead, never in addition.
 """
 
 from __future__ import annotations
@@ -44,6 +44,17 @@ class Entry(msgspec.Struct, rename="camel", gc=False):
     total_request_bytes: Count
     total_response_bytes: Count
     estimated_cost_cents: Amount
+    method: str = ""
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        return self.provider, self.endpoint, self.method
+
+
+class TagEntry(Entry, gc=False, kw_only=True):
+    """The same of a tag entry."""
+
+    feature_tag: str
 
 
 class Window(msgspec.Struct, rename="camel", gc=False):
@@ -54,6 +65,7 @@ class Window(msgspec.Struct, rename="camel", gc=False):
     window_start: Moment
     window_end: Moment
     metrics: msgspec.Raw
+    tag_metrics: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Version(msgspec.Struct, rename="camel"):
@@ -62,6 +74,7 @@ class _Version(msgspec.Struct, rename="camel"):
 
 _decode_window = msgspec.json.Decoder(Window).decode
 _decode_entries = msgspec.json.Decoder(list[Entry]).decode
+_decode_tag_entries = msgspec.json.Decoder(list[TagEntry]).decode
 _decode_version = msgspec.json.Decoder(_Version).decode
 
 
@@ -76,6 +89,11 @@ def decode_head(line: bytes) -> Window:
 def decode_entries(window: Window) -> list[Entry]:
     """Raises one of ``UNDECODABLE``."""
     return _decode_entries(window.metrics)
+
+
+def decode_tag_entries(window: Window) -> list[TagEntry]:
+    """Raises one of ``UNDECODABLE``. Empty for a window without tagged calls."""
+    return _decode_tag_entries(window.tag_metrics)
 
 
 def why_undecodable(line: bytes) -> Reason:

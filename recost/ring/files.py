@@ -22,6 +22,7 @@ from typing import Any, NamedTuple
 
 from recost._forks import open_unshared
 from recost.paths import boot_id, make_private_dir, pid_namespace, process_start
+from recost.ring.holes import fill_holes
 from recost.ring.layout import (
     HEADER_WORDS,
     MAX_SESSION_BYTES,
@@ -143,6 +144,7 @@ def open_ring(path: str) -> RingFile:
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             raise BadRing("no regular file of this user")
         header = unpack_header(os.pread(fd, HEADER_WORDS * WORD, 0), found.st_size)
+        fill_holes(fd, path, header.file_bytes)
         return _map(path, header, fd, fd)
     except BaseException:
         os.close(fd)

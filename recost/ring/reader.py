@@ -18,6 +18,7 @@ from recost.ring.layout import (
     SEED_MASK,
     TAIL,
     max_record_bytes,
+    record_bytes,
 )
 from recost.ring.writer import Words
 
@@ -66,7 +67,7 @@ class Reader:
         return max(0, self._words[TAIL] - self.cursor.position)
 
     def drain(self, max_bytes: int, *, owner_gone: bool = False) -> list[Record]:
-        """The next whole records, up to about ``max_bytes``, moving the private cursor behind them.
+        """The next whole records of ``max_bytes``, or one that is larger, moving the private cursor behind them.
 
         An unreadable record is tried again at the next calls, then given up with all that follows it up to the
         tail; at once when ``owner_gone``, for then nothing more will show.
@@ -79,7 +80,8 @@ class Reader:
         if not 0 < tail - position <= self._capacity:
             self._give_up(position, tail)
             return []
-        records = self._parse(self._copy(position, min(tail - position, max(max_bytes, self._max_record))))
+        wanted = max(max_bytes, self._claimed_bytes(position))
+        records = self._parse(self._copy(position, min(tail - position, wanted)))
         if records:
             self._stalled = 0
         else:
@@ -111,6 +113,12 @@ class Reader:
             records.append((chunk[stop - length : stop], position + at))
         self.cursor = Cursor(position + at, sequence, lost)
         return records
+
+    def _claimed_bytes(self, position: int) -> int:
+        """How much the record at ``position`` says that it takes; 0 when that is more than one may."""
+        _, length, _ = RECORD_PREFIX.unpack(self._copy(position, PREFIX_BYTES))
+        size = record_bytes(length)
+        return size if size <= self._max_record else 0
 
     def _stall(self, position: int, tail: int, *, owner_gone: bool) -> None:
         self._stalled += 1

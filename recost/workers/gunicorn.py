@@ -15,9 +15,8 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Optional
 
-from recost import _runtime
 from recost.config import Keywords, RecostConfig, resolve
-from recost.handle import RecostHandle, init
+from recost.handle import RecostHandle, init, is_chosen
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # 3.11 has it; no dependency at run time
@@ -48,7 +47,7 @@ def post_fork(server: object, worker: object) -> None:  # noqa: ARG001 - what Gu
     One that calls it later, while it is loaded, replaces this.  A wrong setting raises, and Gunicorn stops.
     """
     global _handle  # noqa: PLW0603 - this module's state
-    if _runtime.current is None:
+    if not is_chosen():
         _handle = init(_config, **_settings)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Optional
 
 from recost import _runtime
 from recost.config import RecostConfig
-from recost.handle import init
+from recost.handle import init, is_chosen
 
 logger = logging.getLogger("recost")
 
@@ -35,7 +35,7 @@ class Initializer:
 
     def __call__(self, *arguments: Any) -> None:
         # A child has a config already when it was forked, or when its main module calls init().
-        if self._config is not None and _runtime.current is None:
+        if self._config is not None and not is_chosen():
             _init(self._config)
         if self._then is not None:
             self._then(*arguments)

@@ -121,6 +121,52 @@ def test_our_own_spool_at_the_right_place_is_adopted_once_that_takes_one_again(
     assert total() == 11
 
 
+def test_killed_before_the_heads_moved_on_a_disk_that_takes_nothing_more_the_cursors_still_count(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The spool can be read: where we were is known, although the next one must be in memory."""
+    monkeypatch.setattr(leading, "ORPHANS_S", 0.05)
+    worker = Worker(file_session(flush_interval_ms=600_000))
+    first = _lead()
+    state = Path(first.state_dir)
+    _publish_and_be_killed(first, worker, 5)
+    _execute(state, "CREATE TRIGGER full BEFORE INSERT ON meta BEGIN SELECT fails(); END")
+
+    for _ in range(2):  # the second goes on from what the first has noted in memory
+        leadership = _lead()
+        assert Path(leadership.state_dir).parent == Path(runtime())
+        _publish_and_be_killed(leadership, worker, 4)
+    _execute(state, "DROP TRIGGER full")
+    with collector() as last:
+        worker.leave()
+        turn_until(last, lambda: total() >= 13, what="all calls")
+    assert total() == 13
+
+
+def test_a_spool_whose_id_went_with_the_runtime_directory_is_known_by_its_rings() -> None:
+    """Their owners have made the rings again; what was committed of them must be neither lost nor read once more."""
+    worker = Worker(file_session(flush_interval_ms=600_000))
+    first = _lead()
+    _publish_and_be_killed(first, worker, 5)
+    (Path(runtime()) / "spool-id").unlink()
+    with collector() as second:
+        assert second.state_dir != first.state_dir
+        worker.calls(4)
+        worker.leave()
+        turn_until(second, lambda: total() >= 9, what="all calls")
+    assert total() == 9
+    assert not Path(first.state_dir).exists()
+
+
+def _publish_and_be_killed(leadership: Leadership, worker: Worker, calls: int) -> None:
+    """Right after a commit."""
+    worker.calls(calls)
+    head = worker.ring.words[HEAD]
+    turn_until(leadership, lambda: worker.ring.words[HEAD] == worker.writer.tail, what="a commit")
+    leadership.give_back()
+    worker.ring.words[HEAD] = head
+
+
 def _lead() -> Leadership:
     leadership = lead(runtime(), "thread", 1.0)
     assert leadership is not None

@@ -8,6 +8,7 @@ import struct
 import zlib
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -96,6 +97,22 @@ def test_a_session_block_that_cannot_be_decoded_sets_its_ring_aside(spoil: Calla
         assert list(leadership.service.rings.refused) == [RING_PREFIX + ring.header.name]
     os.unlink(ring.path)
     ring.close()
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"max_buckets": 0}, {"flush_interval_ms": -1}, {"collector_idle_exit_s": float("nan")}, {"spool_max_bytes": 0}],
+    ids=["no buckets", "a negative interval", "no number", "no room"],
+)
+def test_settings_that_no_init_accepts_set_their_ring_aside(settings: dict[str, Any]) -> None:
+    """Its events would be counted nowhere, or the collector would never end."""
+    worker = Worker(file_session(**settings))
+    with collector() as leadership:
+        worker.calls(3)
+        leadership.turn(0.0)
+        assert next(iter(settings)) in leadership.service.rings.refused[RING_PREFIX + worker.name]
+    worker.leave()
+    os.unlink(worker.ring.path)
 
 
 def test_a_header_that_claims_a_huge_session_block_is_refused_before_it_is_copied() -> None:

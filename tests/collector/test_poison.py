@@ -11,17 +11,24 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from msgspec.msgpack import encode
 
 from recost.notice import Notice
 from recost.ring.layout import DROPPED_BIG, DROPPED_FULL, NOTICES, RECORDS, TAIL
 from recost.session import Destination, Session
-from recost_collector.changes import Changes, DestinationState, Part, StoredFrame
+from recost_collector.changes import Changes, DestinationState, KeyState, Part, StoredFrame
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
 from recost_collector.spool import SPOOL_FILE, Fenced, Spool, SpoolTrouble
 from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
 
 LARGEST = (1 << 64) - 1
+NEGATIVE = DestinationState(keys={"": KeyState(auth_failures=-1)})
+NEGATIVE_FRAME = """
+    INSERT INTO frames SELECT 7, d.id, s.id, 'k', x'7b7d', '1', -5, 0, 2, 0, 0, 0, 0, ''
+        FROM destinations AS d, sessions AS s;
+    INSERT INTO settles SELECT 7, ring, 0, position FROM cursors
+"""
 
 
 def _turn_for(leadership: Leadership, seconds: float) -> None:
@@ -87,6 +94,8 @@ def test_a_session_that_comes_back_just_after_it_was_let_go_keeps_its_row() -> N
         "UPDATE cursors SET position = 'x'",
         "INSERT INTO frames (id, destination, session, key, body) VALUES (7, 'nowhere', 'none', 'k', x'00')",
         "INSERT INTO meta VALUES ('count.lost', 'many')",
+        f"UPDATE destinations SET state = x'{encode(NEGATIVE).hex()}'",
+        NEGATIVE_FRAME,
     ],
 )
 def test_a_damaged_row_is_set_aside_and_counted_once(damage: str) -> None:
@@ -95,7 +104,7 @@ def test_a_damaged_row_is_set_aside_and_counted_once(damage: str) -> None:
     worker.calls(5)
     turn_until(first, lambda: _rows(first, "deltas"), what="the open window")
     with _killed(first) as db:
-        db.execute(damage)
+        db.executescript(damage)
 
     second = _lead()
     assert not second._spool.moved_aside

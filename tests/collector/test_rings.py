@@ -6,6 +6,7 @@ import os
 import random
 import shutil
 import struct
+import time
 import zlib
 from pathlib import Path
 
@@ -18,11 +19,13 @@ from recost.ring.layout import (
     HEADER_WORDS,
     HEARTBEAT,
     PAGE,
+    RECORDS,
     SESSION_BLOCK,
     TAIL,
     WORD,
     record_bytes,
 )
+from recost_collector.service import DRAIN_BYTES
 from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
 
 
@@ -54,6 +57,42 @@ def test_a_living_worker_sees_the_collectors_heartbeat_move() -> None:
         before = worker.ring.words[HEARTBEAT]
         turn_until(leadership, lambda: worker.ring.words[HEARTBEAT] > before, what="the next beat")
     worker.leave()
+
+
+def test_a_turn_ends_in_time_however_much_waits_and_the_next_one_goes_on_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("recost_collector.service.DRAIN_S", 0.0)
+    workers = [Worker(file_session(), capacity=1 << 20) for _ in range(3)]
+    for worker in workers:
+        while worker.call():
+            pass
+    with collector() as leadership:
+        for expected in (1, 2, 3):
+            leadership.turn(time.monotonic())
+            read = [source.reader.cursor.position for source in leadership.service.rings.sources.values()]
+            assert len([position for position in read if position]) == expected
+            assert max(read) <= DRAIN_BYTES
+        for worker in workers:
+            worker.leave()
+        turn_until(leadership, lambda: not _rings(), what="the rings to go")
+    assert total() == sum(worker.ring.words[RECORDS] for worker in workers)
+
+
+def test_what_a_dead_worker_never_finished_is_counted_before_its_ring_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also when the turn in which it is found dead ends before it is looked at."""
+    monkeypatch.setattr("recost_collector.service.DRAIN_S", 0.0)
+    busy, torn = Worker(file_session(), capacity=1 << 20), Worker(file_session())
+    torn.calls(3)
+    torn.ring.words[RECORDS] += 1  # as if the tail had not become visible
+    with collector() as leadership:
+        turn_until(leadership, lambda: torn.ring.words[HEAD] == torn.writer.tail, what="the calls")
+        while busy.call():
+            pass
+        torn.leave()
+        turn_until(leadership, lambda: not Path(torn.ring.path).exists(), what="the ring to go")
+        assert leadership.service._totals.counters["count.lost"] == 1
+        busy.leave()
 
 
 @pytest.mark.parametrize("size", [0, 7, 4096, 70000])

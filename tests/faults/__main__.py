@@ -27,7 +27,7 @@ SILENT_S = 20.0
 """Without a terminal a line is printed this often."""
 EXAMPLES = """\
 examples:
-  scripts/torture                       the quick form, about three minutes
+  scripts/torture                       the quick form, under four minutes
   scripts/torture --full                the whole, at most 45 minutes on two cores
   scripts/torture --full --resume       go on with a whole run that was interrupted
   scripts/torture --only storm --kills 50 --seed 7

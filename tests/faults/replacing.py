@@ -4,6 +4,6 @@ from __future__ import annotations
 
 
 def replace(owner: object, name: str, part: object) -> None:
-    """In this process, for good: only in one that a row has forked. Fails where there is no such part."""
+    """In this process, for good: only in one of a row's own. Fails where there is no such part."""
     assert hasattr(owner, name), f"{owner} has no {name}"
     setattr(owner, name, part)

@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import FrameType
 
 import pytest
 
@@ -21,6 +22,7 @@ from recost.notice import Notice
 from recost.paths import make_private_dir, pid_namespace, process_start
 from recost.ring.files import RingFile, create_ring
 from recost.ring.layout import HEARTBEAT, MIN_CAPACITY
+from recost.ring.notices import read_notices
 from tests.harness import run_child, start_child, wait_for_child, wait_until
 from tests.processes.support import Api, Mail, call, program
 
@@ -67,6 +69,24 @@ def dying(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     script.chmod(0o755)
     monkeypatch.setattr(sys, "executable", str(script))
     return times
+
+
+def test_a_signal_handler_that_disposes_while_its_thread_hears_does_not_hang(directory: str, ring: RingFile) -> None:
+    link = Link(directory, ring, may_start=False, report=lambda _notice: None)
+
+    def interrupt(frame: FrameType, event: str, _argument: object) -> None:
+        if event == "call" and frame.f_code is read_notices.__code__:
+            sys.setprofile(None)
+            signal.raise_signal(signal.SIGUSR1)
+
+    def work() -> None:
+        signal.signal(signal.SIGUSR1, lambda *_: link.hear())  # what dispose() does
+        signal.alarm(30)
+        sys.setprofile(interrupt)
+        link.hear()
+        assert sys.getprofile() is None, "nothing was interrupted"
+
+    assert run_child(work) == 0
 
 
 def test_the_watcher_takes_no_signal_that_the_program_waits_for(api: Api):

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from recost._forks import close_copies
+from recost._mounts import file_system, read_mountinfo
 from recost.ring.files import RING_PREFIX, RingFile, create_ring, open_ring
-from recost.ring.layout import MAX_SESSION_BYTES, MIN_CAPACITY, BadRing
+from recost.ring.holes import FILLING
+from recost.ring.layout import MAX_SESSION_BYTES, MIN_CAPACITY, PAGE, BadRing
 from tests.harness import run_child, start_child, wait_for_child, wait_until
 from tests.ring.rings import OpenRing, payloads, writer_of
 
@@ -33,6 +35,48 @@ def test_a_new_ring_has_its_final_name_its_mode_and_its_registration(tmp_path: P
     assert seen.session_block == b"registration"
     assert seen.header == ring.header
     assert seen.header.pid == os.getpid()
+
+
+def _with_holes(directory: str) -> Path:
+    """A ring that another program copied, and left out what is zero."""
+    ring = create_ring(directory, b"", 1 << 20)
+    path = Path(ring.path)
+    header = path.read_bytes()[:PAGE]
+    path.unlink()
+    path.write_bytes(header)
+    os.truncate(path, ring.header.file_bytes)
+    ring.close()
+    return path
+
+
+def test_a_hole_in_a_ring_is_filled_before_anybody_looks_at_it() -> None:
+    """It would be a SIGBUS where the file system is full."""
+    directory = os.environ["RECOST_RUNTIME_DIR"]
+    if file_system(os.path.realpath(directory), read_mountinfo()) not in FILLING:
+        pytest.skip("this file system has no holes to fill")
+    path = _with_holes(directory)
+    assert path.stat().st_blocks * 512 < path.stat().st_size
+
+    seen = open_ring(str(path))
+
+    assert path.stat().st_blocks * 512 >= path.stat().st_size
+    seen.close()
+    path.unlink()
+
+
+def test_a_ring_with_holes_that_cannot_be_filled_is_not_opened(monkeypatch: pytest.MonkeyPatch) -> None:
+    def have_no_room(*_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    directory = os.environ["RECOST_RUNTIME_DIR"]
+    if file_system(os.path.realpath(directory), read_mountinfo()) not in FILLING:
+        pytest.skip("this file system has no holes to fill")
+    path = _with_holes(directory)
+    monkeypatch.setattr(os, "posix_fallocate", have_no_room)
+
+    with pytest.raises(OSError, match="No space"):
+        open_ring(str(path))
+    path.unlink()
 
 
 def test_the_lock_tells_a_living_owner_from_a_dead_one(tmp_path: Path) -> None:

@@ -97,6 +97,17 @@ def test_a_full_ring_refuses_the_newest_and_counts_it() -> None:
     assert writer.offer(b"again")
 
 
+def test_a_drain_copies_no_more_than_it_may_or_one_record_that_is_larger() -> None:
+    ring = MemoryRing(1 << 16)
+    writer, reader = ring.writer(), ring.reader()
+    writer.offer(b"a" * 8000)
+    while writer.offer(b"b" * 84):
+        pass
+
+    assert [len(payload) for payload, _end in reader.drain(1000)] == [8000]
+    assert [len(payload) for payload, _end in reader.drain(1000)] == [84] * 9
+
+
 def test_room_is_given_back_by_release_and_not_by_reading() -> None:
     ring = MemoryRing(256)
     writer, reader = ring.writer(), ring.reader()

@@ -5,35 +5,41 @@ In each try workers are at work, whose calls go to a local file; in the end as m
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import time
 
 import msgspec
 
-from recost._link import LOOK_S, SILENT_LOOKS
+from recost import _link
+from recost._link import LOOK_S, SILENT_LOOKS, Link
 from recost.leader import write_leader
 from recost.ring.files import open_ring
 from recost.ring.layout import DROPPED_FULL, MIN_CAPACITY
+from recost_collector import process
 from tests.faults import led
-from tests.faults.aside import Aside, in_turn, p50_p99, side_by_side
+from tests.faults.aside import Aside, Without, in_turn, p50_p99, side_by_side
 from tests.faults.collectors.lost_leads import lock_deleted, two_leaders
+from tests.faults.replacing import replace
 from tests.faults.row import Row, Trial
-from tests.faults.steady import AT_ONCE, LEADS, at_work, check_total, leader_at_any_moment, wait_for_successor
+from tests.faults.steady import AT_ONCE, LEADS, Crew, at_work, check_total, leader_at_any_moment, wait_for_successor
 from tests.harness import wait_for_child, wait_until
-from tests.processes.support import Mail, collectors, log_lines, rings, wait_for_leader
+from tests.processes.support import Mail, collectors, log_lines, rings, wait_for_leader, wait_until_idle
 
 
 def stopped(trial: Trial) -> None:
     """Anywhere, by SIGSTOP."""
     kinds = [_stop, _stop, _stop_and_continue, _stop_and_continue, _stop_one_that_nobody_may_kill]
-    found = side_by_side(trial, in_turn(kinds, trial.size(5, 30)), AT_ONCE)
+    control = Without("the kill of a silent one", in_turn([_wait_for_a_stopped_one], trial.size(1, 3)))
+    found = side_by_side(trial, in_turn(kinds, trial.size(5, 30)), AT_ONCE, control)
     trial.figure(f"takeover {p50_p99(found)}, {SILENT_LOOKS * LOOK_S:g} s of it until a silent one counts as hung")
 
 
 def hung_in_c(trial: Trial) -> None:
     """In a call that does not return and keeps the GIL."""
-    found = side_by_side(trial, in_turn([_hang], trial.size(5, 30)), AT_ONCE)
+    control = Without("the timer", in_turn([_hang_without_timer], trial.size(1, 3)))
+    found = side_by_side(trial, in_turn([_hang], trial.size(5, 30)), AT_ONCE, control)
     trial.figure(f"takeover {p50_p99(found)}, {led.HANG_S:g} s of it the timer's, in production 30 s")
 
 
@@ -46,6 +52,22 @@ def _stop(aside: Aside) -> None:
         wait_until(lambda: not first.is_alive(), 5, "the stopped one to be gone")
         crew.wait_for_calls(100)
     check_total(aside, crew)
+
+
+def _wait_for_a_stopped_one(aside: Aside) -> None:
+    """The control: its workers look ten times as often, and leave it alone."""
+    replace(_link, "LOOK_S", LOOK_S / 10)
+    replace(Link, "_kill_if_hung", lambda *_, **__: False)
+    with at_work() as crew:
+        first = leader_at_any_moment(aside, crew)
+        os.kill(first.pid, signal.SIGSTOP)
+        crew.wait_for_looks(2 * SILENT_LOOKS)
+        with contextlib.suppress(AssertionError):
+            wait_until(lambda: not first.is_alive(), 2)
+        aside.check(not first.is_alive(), f"after {2 * SILENT_LOOKS} looks nobody has taken a stopped one's place")
+        if first.is_alive():
+            os.kill(first.pid, signal.SIGCONT)
+    wait_until_idle()
 
 
 def _stop_and_continue(aside: Aside) -> None:
@@ -96,6 +118,26 @@ def _hang(aside: Aside) -> None:
     code = wait_for_child(victim)
     aside.check(code == -signal.SIGALRM, f"hung in {moment.method}, it ended with {code}")
     check_total(aside, crew)
+
+
+def _hang_without_timer(aside: Aside) -> None:
+    """The control: nothing ends it, until a worker would take it for hung."""
+    moment, number = led.choose(aside.random, led.ANY)
+    with Mail() as hangs:
+
+        def hang_without_timer() -> None:
+            replace(process, "_rearm", lambda: None)
+            led.once(moment, number, lambda: (hangs.put(), led.pause_with_the_gil()))
+
+        victim = led.start(hang_without_timer, led.HANG_S)
+        wait_for_leader()
+        crew = Crew(collector="external")
+        hangs.wait()
+        try:
+            wait_for_child(victim, 2 * led.HANG_S)
+        except AssertionError:  # it is killed now
+            aside.check(None, f"hung in {moment.method}, it still led after {2 * led.HANG_S:g} s")
+        crew.leave()
 
 
 ROWS = [

@@ -5,18 +5,18 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import struct
-import zlib
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from recost import _link
-from recost.ring.layout import HEADER_WORDS, PAGE, SESSION_BLOCK, WORD
+from recost.ring.layout import PAGE, SESSION_BLOCK
 from recost.ring.upkeep import Upkeep
+from tests.faults.disks.damage import overwrite, set_word
 from tests.faults.disks.sites import SETTLE_S, Site, kill_leader, side_by_side, wait_for_leader
 from tests.faults.disks.told import Died, Worker
+from tests.faults.disks.unguarded_rings import CONTROLS
 from tests.faults.row import Row, Trial
 from tests.harness import wait_until
 
@@ -41,7 +41,7 @@ def run_removed(trial: Trial) -> None:
         partial(_remove, Path.unlink, True),
         partial(_remove, _remove_folder, False),
     ]
-    side_by_side(trial, tries * trial.size(1, 10))
+    side_by_side(trial, tries * trial.size(1, 10), control=CONTROLS["files.removed"])
 
 
 def run_truncated(trial: Trial) -> None:
@@ -53,17 +53,17 @@ def run_truncated(trial: Trial) -> None:
         for is_idle in (False, True)
     ]
     tries.append(_truncate_what_is_unread)
-    side_by_side(trial, tries * trial.size(1, 4))
+    side_by_side(trial, tries * trial.size(1, 4), control=CONTROLS["files.truncated"])
 
 
 def run_overwritten(trial: Trial) -> None:
     """With random bytes, zeros, ones; the header alone or all of it."""
     random = trial.random.randbytes
     damages: list[Callable[[Path], None]] = [
-        partial(_write, 0, random(1 << 20)),
-        partial(_write, 0, b"\xff" * (1 << 20)),
-        partial(_write, 0, bytes(2 * PAGE)),
-        partial(_write, SESSION_BLOCK, random(100)),
+        partial(overwrite, 0, random(1 << 20)),
+        partial(overwrite, 0, b"\xff" * (1 << 20)),
+        partial(overwrite, 0, bytes(2 * PAGE)),
+        partial(overwrite, SESSION_BLOCK, random(100)),
     ]
     headers = [partial(set_word, word, value) for word, value in ABSURD]
     damages += trial.size(trial.random.sample(headers, 1), headers)
@@ -76,7 +76,7 @@ def run_overwritten(trial: Trial) -> None:
         partial(_spare_the_collector, damages[0]),
         _hostile_files,
     ]
-    side_by_side(trial, tries)
+    side_by_side(trial, tries, control=CONTROLS["files.overwritten"])
 
 
 def _remove(remove: Callable[[Path], object], killed: bool, trial: Trial) -> None:
@@ -159,7 +159,7 @@ def _overwrite_our_words(trial: Trial) -> None:
         pair = _begin(site)
         ring = pair.bad.ring
         for _ in range(trial.size(3, 20)):
-            _write(PAGE, trial.random.randbytes(PAGE), ring)
+            overwrite(PAGE, trial.random.randbytes(PAGE), ring)
             pair.bad.offer(100, AFTER)
             pair.good.offer_all(100, AFTER)
         pair.bad.offer_all(100, LATER)
@@ -258,22 +258,6 @@ def _notice_nothing() -> None:
 def _wait_for_a_look(worker: Worker) -> None:
     looks = worker.ask("looks")
     wait_until(lambda: worker.ask("looks") > looks, what="a look of the watcher")
-
-
-def _write(at: int, data: bytes, path: Path) -> None:
-    with path.open("r+b") as file:
-        size = os.fstat(file.fileno()).st_size
-        file.seek(at)
-        file.write(data[: size - at])
-
-
-def set_word(word: int, value: int, path: Path) -> None:
-    with path.open("r+b") as file:
-        header = bytearray(file.read(HEADER_WORDS * WORD))
-        struct.pack_into("=Q", header, word * WORD, value)
-        struct.pack_into("=Q", header, (HEADER_WORDS - 1) * WORD, zlib.crc32(header[: (HEADER_WORDS - 1) * WORD]))
-        file.seek(0)
-        file.write(header)
 
 
 def _remove_folder(ring: Path) -> None:

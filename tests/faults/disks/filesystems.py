@@ -17,6 +17,7 @@ from recost.ring.layout import MIN_CAPACITY
 from tests.faults.disks.mounts import enter_namespace, fill, make_read_only, make_writable, mount_tmpfs
 from tests.faults.disks.sites import Site, kill_leader, side_by_side, wait_for_leader
 from tests.faults.disks.told import Worker
+from tests.faults.disks.unguarded_rings import CONTROLS
 from tests.faults.row import Row, Trial
 from tests.harness import run_child, start_child, wait_for_child
 from tests.unprivileged import NOBODY
@@ -37,7 +38,7 @@ def run_small(trial: Trial) -> None:
 def run_many(trial: Trial) -> None:
     """What a container has: 64 MB of shared memory."""
     enter_namespace(trial)
-    side_by_side(trial, [_crowd_a_container] * trial.size(1, 3), at_once=1)
+    side_by_side(trial, [_crowd_a_container] * trial.size(1, 3), at_once=1, control=CONTROLS["files.tmpfs_64m"])
 
 
 def run_inodes(trial: Trial) -> None:
@@ -45,13 +46,15 @@ def run_inodes(trial: Trial) -> None:
     enter_namespace(trial)
     most = SPARE_FILES + 8
     numbers = trial.size([2, SPARE_FILES + 4], [*range(1, most)])
-    side_by_side(trial, [partial(_run_short_of_files, files) for files in numbers])
+    tries = [partial(_run_short_of_files, files) for files in numbers]
+    side_by_side(trial, tries, control=CONTROLS["files.inodes"])
 
 
 def run_read_only(trial: Trial) -> None:
     """A file system that was mounted read-only, before or while it is in use."""
     enter_namespace(trial)
-    side_by_side(trial, [_read_only_runtime, _read_only_state, _read_only_later])
+    tries = [_read_only_runtime, _read_only_state, _read_only_later]
+    side_by_side(trial, tries, control=CONTROLS["files.read_only"])
 
 
 def run_refused(trial: Trial) -> None:
@@ -66,7 +69,7 @@ def run_refused(trial: Trial) -> None:
     tries: list[Callable[[Trial], None]] = [partial(_refuse, words, spoil) for words, spoil in found.items()]
     if os.geteuid() == 0:
         tries.append(_refuse_as_nobody)
-    side_by_side(trial, tries)
+    side_by_side(trial, tries, control=CONTROLS["files.refused"])
 
 
 def _crowd_a_megabyte(trial: Trial) -> None:

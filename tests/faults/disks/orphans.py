@@ -11,12 +11,14 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Optional
+from unittest import mock
 
-from recost_collector import adoption, leading
+from recost_collector import adoption, drain, leading
 from recost_collector.spool import SPOOL_FILE, Spool
-from tests.faults.disks.broken_rings import set_word
-from tests.faults.disks.sites import Site, apart, kill_leader, side_by_side, wait_for_leader
+from tests.faults.disks.damage import set_word
+from tests.faults.disks.sites import Site, Without, apart, kill_leader, side_by_side, wait_for_leader
+from tests.faults.replacing import replace
 from tests.faults.row import Row, Trial
 from tests.harness import start_child, wait_for_child
 
@@ -41,7 +43,8 @@ def run_orphaned(trial: Trial) -> None:
 
 def run_other_boot(trial: Trial) -> None:
     """The runtime directory is on a disk, and the machine was started anew."""
-    side_by_side(trial, [_boot_anew] * trial.size(1, 10))
+    control = Without("a look at the boot id", partial(_boot_anew, prepare=_take_any_boot_for_ours))
+    side_by_side(trial, [_boot_anew] * trial.size(1, 10), control=control)
 
 
 def _lose_the_runtime_directory(trial: Trial) -> None:
@@ -96,7 +99,8 @@ def _adopt_without_keys(trial: Trial) -> None:
     trial.controlled("the key that stays with a frame", wrong, tried)
 
 
-def _boot_anew(trial: Trial) -> None:
+def _boot_anew(trial: Trial, prepare: Optional[Callable[[], object]] = None) -> None:
+    """What was committed last is forgotten, as after a power cut."""
     with Site(trial) as site:
         worker = site.hire()
         worker.offer_all(100, BEFORE)
@@ -110,7 +114,10 @@ def _boot_anew(trial: Trial) -> None:
         worker.kill()
         set_word(BOOT_ID, trial.random.getrandbits(60), ring)
         execute(site.spool, "UPDATE meta SET value = 'another boot' WHERE name = 'boot_id'")
+        execute(site.spool, "UPDATE cursors SET position = 0, sequence = 0")
         site.unblock_delivery()
+        if prepare is not None:
+            site.lead(prepare)
         site.hire().offer_all(40, AFTER)
         site.wait_for_calls(200)
         status = site.status()
@@ -123,6 +130,10 @@ def _boot_anew(trial: Trial) -> None:
         )
         rows = execute(site.spool, "SELECT count(*) FROM cursors")
         trial.check(rows == 0, f"{rows} cursors are left of rings that are gone")
+
+
+def _take_any_boot_for_ours() -> None:
+    replace(drain, "boot_id", lambda: mock.ANY)
 
 
 def leave_frames_behind(site: Site) -> Path:

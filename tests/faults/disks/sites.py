@@ -22,12 +22,13 @@ import msgspec
 
 from recost.leader import LEADER_LOCK, has_leader, read_leader
 from recost.paths import runtime_dirs
+from tests.faults import led
 from tests.faults.disks.told import ANSWER_S, Worker
 from tests.faults.offering import Ledger
 from tests.faults.row import Skipped, Trial, Verdict
 from tests.harness import start_child, wait_for_child, wait_until
 
-SETTLE_S = 20.0
+SETTLE_S = LEAD_S = 20.0
 IDLE_EXIT_S = 0.3
 FLUSH_MS = 200
 PROJECT = "shop"
@@ -47,6 +48,7 @@ class Site:
         os.environ["RECOST_PROJECT_ID"] = PROJECT
         self.ledger = Ledger(self.place.home / "ledger", MAX_WORKERS)
         self.workers: list[Worker] = []
+        self._leaders: list[int] = []
 
     def __enter__(self) -> Site:
         return self
@@ -55,6 +57,8 @@ class Site:
         for worker in self.workers:
             worker.kill()
         self.wait_until_idle()
+        while self._leaders:
+            wait_for_child(self._leaders.pop(), SETTLE_S)
         for directory in self.runtimes[1:]:
             shutil.rmtree(directory, ignore_errors=True)
 
@@ -77,6 +81,20 @@ class Site:
     def hire_many(self, count: int, **settings: Any) -> list[Worker]:
         return [self.hire(**settings) for _ in range(count)]
 
+    def lead(self, prepare: Callable[[], object], runtime: Optional[Path] = None) -> None:
+        """A collector that lacks what ``prepare`` takes away in its process. It leaves as one of the workers' does.
+
+        ``runtime``: in another directory than ours.
+        """
+        directory = str(runtime or self.place.runtime)
+
+        def prepare_there() -> None:
+            os.environ["RECOST_RUNTIME_DIR"] = directory
+            prepare()
+
+        self._leaders.append(led.start(prepare_there))
+        wait_for_leader(directory, timeout_s=LEAD_S)
+
     def settle(self, project: str = PROJECT) -> None:
         """All leave. As many calls must have arrived then as were acknowledged."""
         self.wait_for_calls(self.ledger.total, project)
@@ -95,6 +113,8 @@ class Site:
         for worker in self.workers:
             worker.leave()
         self.wait_until_idle()
+        while self._leaders:
+            wait_for_child(self._leaders.pop(), SETTLE_S)
 
     def wait_until_idle(self) -> None:
         for directory in self.runtimes:
@@ -177,27 +197,56 @@ def wait_for_leader(directory: str, other_than: int = 0, timeout_s: float = 15.0
 
 
 def kill_leader(directory: str) -> int:
-    """SIGKILL for the collector that leads there; its pid."""
-    pid = wait_for_leader(directory)
+    """SIGKILL for the collector that leads there; its pid. Another one may lead by then."""
+    pid, killed = wait_for_leader(directory), read_leader(directory)
     os.kill(pid, signal.SIGKILL)
-    wait_until(lambda: not leads(directory), 10, "the killed collector's lock")
+    wait_until(lambda: not leads(directory) or read_leader(directory) != killed, 10, "the killed collector's lock")
     return pid
 
 
-def side_by_side(trial: Trial, tries: Sequence[Callable[[Trial], None]], at_once: int = 8) -> None:
-    """Make each try in a process and folders of its own, and add up what they found."""
+class Without(NamedTuple):
+    """The control: a try without a protection, which should see a violation."""
+
+    what: str
+    run: Callable[[Trial], None]
+
+
+class Report(msgspec.Struct):
+    """What the process of a try has to say."""
+
+    found: Verdict
+    fault: str = ""
+    """What ended it before its time."""
+
+
+def side_by_side(
+    trial: Trial, tries: Sequence[Callable[[Trial], None]], at_once: int = 8, control: Optional[Without] = None
+) -> None:
+    """Make each try, and its control, in a process and folders of its own, and add up what they found.
+
+    A try that does not come to its end is a violation, also one of the control.
+    """
     trial.plan(len(tries))
-    waiting = list(enumerate(tries))
-    running: dict[int, Path] = {}
+    controls = [control.run] * trial.size(1, 3) if control is not None else []
+    waiting = list(enumerate([*tries, *controls]))
+    running: dict[int, tuple[int, Path]] = {}
+    wrong = 0
     while waiting or running:
         while waiting and len(running) < at_once:
             number, run = waiting.pop(0)
             pid, report = _start_try(trial, number, run)
-            running[pid] = report
-        pid, report = next(iter(running.items()))
+            running[pid] = number, report
+        pid, (number, report) = next(iter(running.items()))
         del running[pid]
-        code = wait_for_child(pid, TRY_S)
-        _add(trial, report, code)
+        found = _end_of_try(trial, report, wait_for_child(pid, TRY_S))
+        if found is None:
+            continue
+        if number < len(tries):
+            _add(trial, found)
+        else:
+            wrong += bool(found.violations)
+    if control is not None:
+        trial.controlled(control.what, wrong, len(controls))
 
 
 def apart(trial: Trial, name: str) -> Trial:
@@ -214,23 +263,30 @@ def _start_try(trial: Trial, number: int, run: Callable[[Trial], None]) -> tuple
     report = own.disk / "verdict"
 
     def make_try() -> None:
+        fault = ""
         try:
             run(own)
         except Skipped as reason:
             own.verdict.skipped = str(reason)
         except Exception:  # noqa: BLE001 - whatever it was, the try did not hold
-            own.violated(f"a try ended on a fault: {traceback.format_exc(limit=-4)}")
-        report.write_bytes(msgspec.json.encode(own.verdict))
+            fault = traceback.format_exc(limit=-4)
+        report.write_bytes(msgspec.json.encode(Report(own.verdict, fault)))
 
     return start_child(make_try), report
 
 
-def _add(trial: Trial, report: Path, code: int) -> None:
-    if not trial.check(code == 0 and report.exists(), f"a try ended with {code}, its output is the row's"):
-        return
-    found = msgspec.json.decode(report.read_bytes(), type=Verdict)
-    if found.skipped:
-        trial.skip(found.skipped)
+def _end_of_try(trial: Trial, path: Path, code: int) -> Optional[Verdict]:
+    """What a try has found; None when it did not come to its end."""
+    if not trial.check(code == 0 and path.exists(), f"a try ended with {code}, its output is the row's"):
+        return None
+    report = msgspec.json.decode(path.read_bytes(), type=Report)
+    if report.found.skipped:
+        trial.skip(report.found.skipped)
+    trial.check(not report.fault, f"a try ended on a fault: {report.fault}")
+    return report.found
+
+
+def _add(trial: Trial, found: Verdict) -> None:
     for text in found.violations:
         trial.violated(text)
     trial.verdict.more_violations += found.more_violations

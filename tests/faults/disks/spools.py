@@ -9,15 +9,17 @@ import sqlite3
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Optional
 
-from recost.ring.files import open_ring
-from recost.ring.layout import HEAD, TAIL
+from recost_collector.changes import StoredFrame
+from recost_collector.lane import Lane, Verdict
 from recost_collector.spool import SPOOL_FILE
 from recost_collector.spool_place import LOCK_FILE
 from tests.faults.disks.mounts import enter_namespace, fill, mount_tmpfs
-from tests.faults.disks.sites import SETTLE_S, Site, kill_leader, side_by_side, wait_for_leader
+from tests.faults.disks.sites import SETTLE_S, Site, Without, kill_leader, side_by_side, wait_for_leader
 from tests.faults.disks.told import Worker
+from tests.faults.disks.unguarded_spools import CONTROLS
+from tests.faults.replacing import replace
 from tests.faults.row import Row, Trial
 from tests.harness import wait_until
 
@@ -32,7 +34,8 @@ UNTOUCHED = 60_000
 
 def run_full(trial: Trial) -> None:
     """Nothing can be delivered for longer than the spool has room."""
-    side_by_side(trial, [_fill_spool] * trial.size(1, 5))
+    control = Without("the count", partial(_fill_spool, prepare=_drop_without_counting))
+    side_by_side(trial, [_fill_spool] * trial.size(1, 5), control=control)
 
 
 def run_corrupted(trial: Trial) -> None:
@@ -62,12 +65,12 @@ def run_disk_full(trial: Trial) -> None:
         *(partial(_fill_disk, left, False) for left in trial.size((0,), (0, 5_000, 20_000, 60_000, 150_000))),
         partial(_fill_disk, 0, True),
     ]
-    side_by_side(trial, tries * trial.size(1, 3))
+    side_by_side(trial, tries * trial.size(1, 3), control=CONTROLS["spool.disk_full"])
 
 
 def run_shared(trial: Trial) -> None:
     """Two runtime directories with one spool id, and its lock file deleted."""
-    side_by_side(trial, [_share] * trial.size(1, 8))
+    side_by_side(trial, [_share] * trial.size(1, 8), control=CONTROLS["spool.shared"])
 
 
 class Damage(NamedTuple):
@@ -78,13 +81,15 @@ class Damage(NamedTuple):
     in_use: tuple[bool, ...] = (False, True)
 
 
-def _fill_spool(trial: Trial) -> None:
+def _fill_spool(trial: Trial, prepare: Optional[Callable[[], object]] = None) -> None:
     with Site(trial) as site:
+        if prepare is not None:
+            site.lead(prepare)
         worker = site.hire(
             spool_max_bytes=SPOOL_BYTES, flush_interval_ms=UNTOUCHED, max_batch_size=10_000, normalize_paths=False
         )
         worker.offer_all(1, BEFORE)
-        worker.flush()
+        _flush_until(site, worker, BEFORE, 1)
         site.block_delivery()
         made = trial.size(14, 40)
         for number in range(made):
@@ -97,8 +102,7 @@ def _fill_spool(trial: Trial) -> None:
         trial.check(size < 3 * SPOOL_BYTES, f"the spool takes {size:,} bytes, its bound is {SPOOL_BYTES:,}")
         site.unblock_delivery()
         worker.offer_all(1, AFTER)
-        worker.flush()
-        site.wait_for_calls(2 + (made - dropped) * BUCKETS)
+        _flush_until(site, worker, AFTER, 1)
         site.leave()
         found = site.endpoints()
         whole = [n for n in range(made) if sum(found[_long_path(n, call)] for call in range(BUCKETS)) == BUCKETS]
@@ -235,18 +239,12 @@ def _prepare(site: Site, worker: Worker, checkpoint: int) -> None:
         if number == checkpoint:
             _checkpoint(site.spool / SPOOL_FILE)
     worker.offer_all(30, OPEN)
-    _wait_until_read(worker)
+    worker.wait_until_read()
 
 
 def _checkpoint(path: Path) -> None:
     with contextlib.closing(sqlite3.connect(path)) as db:
         db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-
-
-def _wait_until_read(worker: Worker) -> None:
-    ring = open_ring(str(worker.ring))
-    wait_until(lambda: ring.words[HEAD] == ring.words[TAIL], SETTLE_S, "the collector to commit")
-    ring.close()
 
 
 def _flush_until(site: Site, worker: Worker, path: str, calls: int) -> None:
@@ -258,6 +256,17 @@ def _flush_until(site: Site, worker: Worker, path: str, calls: int) -> None:
 
     with contextlib.suppress(AssertionError):
         wait_until(look, SETTLE_S, "the calls from afterwards")
+
+
+def _drop_without_counting() -> None:
+    drop = Lane.drop
+
+    def drop_only(lane: Lane, frame: StoredFrame) -> Verdict:
+        verdict = drop(lane, frame)
+        lane.state.dropped -= 1
+        return verdict
+
+    replace(Lane, "drop", drop_only)
 
 
 def _long_path(window: int, call: object = "#") -> str:

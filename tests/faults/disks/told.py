@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Optional
 
 from recost.event import CallEvent
+from recost.ring.files import open_ring
+from recost.ring.layout import HEAD, TAIL
 from tests.faults.offering import DURATION_NS, HOST, Ledger, Offering
 from tests.faults.row import Trial
 from tests.harness import start_child, wait_for_child, wait_until
@@ -125,6 +127,12 @@ class Worker:
     def ring(self) -> Path:
         """The file of its ring."""
         return Path(self.ask("ring"))
+
+    def wait_until_read(self, timeout_s: float = ANSWER_S) -> None:
+        """Until a collector has committed all that is in its ring."""
+        ring = open_ring(str(self.ring))
+        wait_until(lambda: ring.words[HEAD] == ring.words[TAIL], timeout_s, "the collector to commit")
+        ring.close()
 
     @property
     def stderr(self) -> str:

@@ -16,10 +16,11 @@ from recost.paths import runtime_dir
 from recost.ring.layout import MAJOR, MINOR
 from recost_collector import process
 from recost_collector.spool import SPOOL_FILE
-from tests.faults.disks.broken_rings import set_word
+from tests.faults.disks.damage import set_word
 from tests.faults.disks.orphans import AFTER, BEFORE, CALLS, FRAMES, check_once, execute, leave_frames_behind
 from tests.faults.disks.sites import Site, side_by_side, wait_for_leader
 from tests.faults.disks.told import Worker
+from tests.faults.disks.unguarded_spools import CONTROLS
 from tests.faults.offering import Ledger
 from tests.faults.row import Row, Trial
 from tests.harness import start_child, wait_for_child, wait_until
@@ -32,18 +33,19 @@ DAY_NS = 86_400 * 10**9
 def run_clock(trial: Trial) -> None:
     """The clock of the collector or of a worker is set a day forward or back while a window is open."""
     tries = [partial(_shift_clocks, of_collector) for of_collector in (True, False)]
-    side_by_side(trial, tries * trial.size(1, 10))
+    side_by_side(trial, tries * trial.size(1, 10), control=CONTROLS["spool.clock"])
 
 
 def run_layouts(trial: Trial) -> None:
     """Rings of a newer minor, and of other majors, in one directory."""
     trial.check(runtime_dir({}).endswith((f"-v{MAJOR}", f"-v{MAJOR}-{_boot()}")), f"{runtime_dir({})} names no layout")
-    side_by_side(trial, [_mix_layouts] * trial.size(1, 5))
+    side_by_side(trial, [_mix_layouts] * trial.size(1, 5), control=CONTROLS["spool.layouts"])
 
 
 def run_versions(trial: Trial) -> None:
     """Workers of three versions, and a spool that a newer one has written."""
-    side_by_side(trial, [_mix_versions, _find_a_newer_spool] * trial.size(1, 5))
+    tries = [_mix_versions, _find_a_newer_spool] * trial.size(1, 5)
+    side_by_side(trial, tries, control=CONTROLS["spool.versions"])
 
 
 def _shift_clocks(of_collector: bool, trial: Trial) -> None:

@@ -6,8 +6,8 @@ import signal
 from collections.abc import Callable
 from functools import partial
 
-from recost_collector.drain import Source
 from recost_collector.service import Service
+from recost_collector.source import Source
 from tests.collector.collecting import Worker
 from tests.faults.forked import Helper, run_forked
 from tests.faults.killing import one_collect

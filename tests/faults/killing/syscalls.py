@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from typing import NamedTuple
 
+from recost import paths
 from recost.leader import WAKE
 from recost_collector.changes import Changes
 from recost_collector.courier import Courier
@@ -19,6 +20,7 @@ from tests.faults.forked import HUNG, Helper, wait_for_end
 from tests.faults.killing import one_collect, strace
 from tests.faults.killing.application import STDERR, Application
 from tests.faults.killing.strace import Gate, SystemCall
+from tests.faults.replacing import replace
 from tests.faults.row import Row, Trial
 from tests.harness import start_child, wait_for_child
 
@@ -99,6 +101,11 @@ class Tries:
         self._root = trial.memory / "place"
         self._output = trial.memory / "strace"
         self._log = trial.memory / "log"
+        # Where state goes when its place fails is every collector's of this user: another one, at work beside us,
+        # would rightly adopt what a broken one leaves there, and its counters with it.
+        lasting = trial.memory / "lasting"
+        lasting.mkdir(exist_ok=True)
+        replace(paths, "LASTING_TEMP", str(lasting))
         one_collect.new_place(self._root)
         self._next_collector = Helper(lambda _: next_collector())
 

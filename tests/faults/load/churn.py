@@ -16,8 +16,8 @@ from typing import NamedTuple
 from recost.paths import make_private_dir
 from recost.ring.files import RING_PREFIX, UNFINISHED_PREFIX
 from recost_collector import process
-from recost_collector.drain import Source
 from recost_collector.keys import PREFIX as KEY_PREFIX
+from recost_collector.source import Source
 from tests.faults.ends import be_killed, leave_at_once, leave_through_atexit
 from tests.faults.load.watching import JOURNAL_KIB, Growth, Holdings, Watched, growth
 from tests.faults.offering import Ledger, Offering

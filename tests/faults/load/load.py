@@ -13,8 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from recost.event import CallEvent, encode
-from recost_collector.drain import Source
 from recost_collector.open_window import OpenWindow
+from recost_collector.source import Source
 from tests.faults.load import passing
 from tests.faults.load.loading import Load, collector_without, grown, judge
 from tests.faults.load.watching import Growth

@@ -22,13 +22,14 @@ from recost.errors import RecostError
 from recost.event import CallEvent
 from recost.ring.layout import DROPPED_FULL
 from recost_collector import service, status
+from recost_collector.clock import Clock
 from recost_collector.lane import Lane
 from recost_collector.leading import lead
-from recost_collector.service import Clock
 from recost_collector.spool import HEADROOM_PAGES, PAGE_BYTES, SPOOL_FILE
 from tests.collector.collecting import runtime as runtime_dir
 from tests.faults.load.watching import JOURNAL_KIB
 from tests.faults.offering import HOST
+from tests.faults.replacing import replace
 from tests.faults.row import Row, Trial
 from tests.harness import free_port, start_child, wait_for_child, wait_until
 from tests.processes.support import Mail
@@ -132,7 +133,7 @@ class Outage:
     def __init__(self, day: Day) -> None:
         self._day = day
         self._time = Time()
-        service.read_clock = self._time.read
+        replace(service, "read_clock", self._time.read)
         self._service = Telemetry(free_port("127.0.0.2"))
         host, port = self._service.addresses[0]
         self._workers = [Worker(project, f"http://{host}:{port}", day) for project in PROJECTS]
