@@ -1,0 +1,71 @@
+"""Tasks that call the API and tell what recost takes for their origin; a folder is broker and result store."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+import urllib3
+from celery import Celery
+from celery.exceptions import SoftTimeLimitExceeded
+
+from recost.frameworks import celery as recost_celery
+from recost.tags import current_origin
+
+API = os.environ.get("API_URL", "")
+FOLDER = Path(os.environ["CELERY_FOLDER"])
+
+recost_celery.connect(route_tags=True, flush_interval_ms=60_000)
+
+app = Celery("shop", broker="filesystem://", backend=f"file://{FOLDER}/results")
+app.conf.broker_transport_options = {
+    "data_folder_in": f"{FOLDER}/queue",
+    "data_folder_out": f"{FOLDER}/queue",
+    "control_folder": f"{FOLDER}/control",
+}
+app.conf.broker_connection_retry_on_startup = False
+app.conf.worker_proc_alive_timeout = 60
+
+
+def call(path: str) -> None:
+    with urllib3.PoolManager(retries=False) as pools:
+        assert pools.request("GET", API + path, timeout=60).status == 200
+
+
+@app.task(name="shop.charge")
+def charge() -> tuple[int, str]:
+    call("/charge")
+    return os.getpid(), current_origin()
+
+
+@app.task(name="shop.report")
+def report() -> list[Any]:
+    """One task inside another, in the same process."""
+    before = current_origin()
+    inner = charge.apply().get(disable_sync_subtasks=False)[1]
+    call("/report")
+    return [before, inner, current_origin()]
+
+
+@app.task(name="shop.wait", soft_time_limit=2)
+def wait() -> str:
+    """Its call is cut short."""
+    try:
+        call("/held")
+    except SoftTimeLimitExceeded:
+        return current_origin()
+    return "it came back"
+
+
+@app.task(name="shop.hang", time_limit=3)
+def hang() -> None:
+    """Its process is killed after one call and in the middle of another."""
+    call("/hang")
+    call("/held")
+
+
+@app.task(name="shop.look")
+def look() -> str:
+    """What a task finds that is none of recost's."""
+    return current_origin()

@@ -1,0 +1,108 @@
+"""Celery's real worker, with a folder for a broker: every call delivered, with the name of its task."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from celery import Celery
+from celery.exceptions import TimeLimitExceeded
+
+from tests.frameworks.serving import tags
+from tests.processes.support import Api, counts, program, wait_until_idle
+
+pytestmark = pytest.mark.timeout(180)
+
+
+class Worker:
+    """A running worker, and tasks for it."""
+
+    def __init__(self, producer: Celery) -> None:
+        self._producer = producer
+
+    def run(self, *names: str) -> list[Any]:
+        """The results, once they are all there."""
+        sent = [self._producer.send_task(name) for name in names]
+        return [result.get(timeout=60, interval=0.05) for result in sent]
+
+
+@contextlib.contextmanager
+def worker(folder: Path, api: Api, *options: str, ending: int = signal.SIGTERM) -> Iterator[Worker]:
+    """Stopped as a deployment does it, once the block has ended: with the tasks that run, finished; or killed."""
+    for name in ("queue", "control", "results"):
+        (folder / name).mkdir()
+    as_root = ("-W", "ignore:You're running the worker")
+    command = (*as_root, "-m", "celery", "-A", "tests.frameworks.celery_app", "worker", "--loglevel", "INFO", *options)
+    with program(*command, API_URL=api.url, CELERY_FOLDER=str(folder)) as process:
+        assert process.stdout is not None
+        lines = iter(process.stdout.readline, "")
+        output = ""
+        for line in lines:
+            output += line
+            if " ready." in line:
+                break
+        else:
+            pytest.fail(output)
+        with producer(folder) as app:
+            yield Worker(app)
+        process.send_signal(ending)
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == (0 if ending == signal.SIGTERM else -ending), output
+
+
+@contextlib.contextmanager
+def producer(folder: Path) -> Iterator[Celery]:
+    app = Celery("producer", broker="filesystem://", backend=f"file://{folder}/results", set_as_current=False)
+    app.conf.broker_transport_options = {
+        "data_folder_in": f"{folder}/queue",
+        "data_folder_out": f"{folder}/queue",
+        "control_folder": f"{folder}/control",
+    }
+    with app:
+        yield app
+
+
+def test_prefork_children_deliver_every_call_and_say_which_task_made_it(api: Api, tmp_path: Path):
+    """Also those that are replaced after a few tasks, and a task inside another."""
+    with worker(tmp_path, api, "-P", "prefork", "-c", "2", "--max-tasks-per-child", "3") as running:
+        told = running.run(*["shop.charge"] * 8)
+        assert {origin for _, origin in told} == {"shop.charge"}
+        assert len({pid for pid, _ in told}) > 2
+        assert running.run("shop.report") == [["shop.report", "shop.charge", "shop.report"]]
+    assert counts() == {"/charge": 9, "/report": 1}  # by now: each child has waited for it
+    wait_until_idle()
+    assert tags() == {"shop.charge": 9, "shop.report": 1}
+
+
+def test_time_limits_cost_no_call_that_had_returned(api: Api, tmp_path: Path):
+    """A soft one ends a call, which counts as failed; a hard one kills the process in the middle of the next.
+
+    That one may count as failed too: the process first gets a SIGTERM, which is an exception.
+    """
+    # Killed at the end: Celery's own warm shutdown can take very long after a hard limit.
+    with worker(tmp_path, api, "-P", "prefork", "-c", "1", ending=signal.SIGKILL) as running:
+        assert running.run("shop.wait", "shop.look") == ["shop.wait", "shop.look"]
+        with pytest.raises(TimeLimitExceeded):
+            running.run("shop.hang")
+        assert running.run("shop.charge")[0][1] == "shop.charge"
+    wait_until_idle()
+    killed = counts()["/held"] - 1
+    assert killed in {0, 1}
+    assert counts() == {"/held": 1 + killed, "/hang": 1, "/charge": 1}
+    assert tags() == {"shop.wait": 1, "shop.hang": 1 + killed, "shop.charge": 1}
+    assert api.calls == 4
+
+
+@pytest.mark.parametrize("pool", ["threads", "solo"])
+def test_other_pools_capture_in_the_process_of_the_worker(api: Api, tmp_path: Path, pool: str):
+    with worker(tmp_path, api, "-P", pool, "-c", "2") as running:
+        told = running.run(*["shop.charge"] * 5, "shop.report")
+        assert {origin for _, origin in told[:5]} == {"shop.charge"}
+        assert told[5] == ["shop.report", "shop.charge", "shop.report"]
+    assert counts() == {"/charge": 6, "/report": 1}
+    wait_until_idle()
+    assert tags() == {"shop.charge": 6, "shop.report": 1}
