@@ -39,7 +39,7 @@ def connect(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords])
     signals.task_prerun.connect(_enter, weak=False)
     signals.task_postrun.connect(_leave, weak=False)
     # A child of the pool ends in os._exit, which runs no atexit.
-    signals.worker_process_shutdown.connect(_dispose, weak=False)
+    signals.worker_process_shutdown.connect(_end_child, weak=False)
     signals.worker_shutdown.connect(_dispose, weak=False)
 
 
@@ -60,6 +60,13 @@ def _start(**_: object) -> None:
     global _started  # noqa: PLW0603 - this module's state
     if not is_chosen():
         _started = start(_settings, {})
+
+
+def _end_child(exitcode: int, **_: object) -> None:
+    # One that is replaced after so many tasks does not keep the pool waiting: the worker goes on, and the collector
+    # takes what is in the ring.
+    if exitcode != need("billiard.pool", "celery").EX_RECYCLE:
+        _dispose()
 
 
 def _dispose(**_: object) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import Any
 
 import urllib3
+from billiard.util import set_pdeathsig
 from celery import Celery
 from celery.exceptions import SoftTimeLimitExceeded
+from celery.signals import worker_process_init
 
 from recost.frameworks import celery as recost_celery
 from recost.tags import current_origin
@@ -26,6 +29,19 @@ app.conf.broker_transport_options = {
 }
 app.conf.broker_connection_retry_on_startup = False
 app.conf.worker_proc_alive_timeout = 60
+
+
+@worker_process_init.connect
+def outlive_the_thread_that_forked(**_: object) -> None:
+    """Without this, and without recost as well, some warm shutdowns of this worker never end.
+
+    Celery has the kernel kill a child with its parent, which to the kernel is the thread that forked.  A broker without
+    an event loop, as this folder, means a pool with threads: one of them replaces children, and ends as soon as the
+    pool is closed.  A replaced child that has not left by then is killed, often with the lock of the pool's queue, and
+    the worker waits for that lock at its exit.
+    """
+    with contextlib.suppress(OSError):  # there is no such thing but on Linux
+        set_pdeathsig(0)
 
 
 def call(path: str) -> None:

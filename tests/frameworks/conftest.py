@@ -18,3 +18,9 @@ def api() -> Iterator[Api]:
 @pytest.fixture(autouse=True)
 def _leave_soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECOST_COLLECTOR_IDLE_EXIT_S", "0.3")
+
+
+@pytest.fixture(autouse=True)
+def _wait_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For the last delivery; on a busy machine the default of 3 s may be over before the collector has begun."""
+    monkeypatch.setenv("RECOST_SHUTDOWN_FLUSH_TIMEOUT_MS", "30000")

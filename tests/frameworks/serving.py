@@ -34,7 +34,7 @@ class Server:
     def stop(self, number: int = signal.SIGTERM) -> str:
         """Gracefully, as a deployment does. Gives what it has printed since it listens."""
         self._process.send_signal(number)
-        output, _ = self._process.communicate(timeout=30)
+        output, _ = self._process.communicate(timeout=60)
         assert self._process.returncode in {0, -number}, output
         return output
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,8 @@ class Worker:
 
 
 @contextlib.contextmanager
-def worker(folder: Path, api: Api, *options: str, ending: int = signal.SIGTERM) -> Iterator[Worker]:
-    """Stopped as a deployment does it, once the block has ended: with the tasks that run, finished; or killed."""
+def worker(folder: Path, api: Api, *options: str) -> Iterator[Worker]:
+    """Stopped as a deployment does it, once the block has ended: with the tasks that run, finished."""
     for name in ("queue", "control", "results"):
         (folder / name).mkdir()
     as_root = ("-W", "ignore:You're running the worker")
@@ -49,9 +48,9 @@ def worker(folder: Path, api: Api, *options: str, ending: int = signal.SIGTERM) 
             pytest.fail(output)
         with producer(folder) as app:
             yield Worker(app)
-        process.send_signal(ending)
+        process.terminate()
         output, _ = process.communicate(timeout=60)
-        assert process.returncode == (0 if ending == signal.SIGTERM else -ending), output
+        assert process.returncode == 0, output
 
 
 @contextlib.contextmanager
@@ -73,8 +72,9 @@ def test_prefork_children_deliver_every_call_and_say_which_task_made_it(api: Api
         assert {origin for _, origin in told} == {"shop.charge"}
         assert len({pid for pid, _ in told}) > 2
         assert running.run("shop.report") == [["shop.report", "shop.charge", "shop.report"]]
-    assert counts() == {"/charge": 9, "/report": 1}  # by now: each child has waited for it
+    assert counts()["/report"] == 1  # by now: a child that ends with the worker has waited for it
     wait_until_idle()
+    assert counts() == {"/charge": 9, "/report": 1}
     assert tags() == {"shop.charge": 9, "shop.report": 1}
 
 
@@ -83,8 +83,7 @@ def test_time_limits_cost_no_call_that_had_returned(api: Api, tmp_path: Path):
 
     That one may count as failed too: the process first gets a SIGTERM, which is an exception.
     """
-    # Killed at the end: Celery's own warm shutdown can take very long after a hard limit.
-    with worker(tmp_path, api, "-P", "prefork", "-c", "1", ending=signal.SIGKILL) as running:
+    with worker(tmp_path, api, "-P", "prefork", "-c", "1") as running:
         assert running.run("shop.wait", "shop.look") == ["shop.wait", "shop.look"]
         with pytest.raises(TimeLimitExceeded):
             running.run("shop.hang")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import sys
 from typing import Any, Callable
 
 import flask
 import pytest
 import starlette.applications
+from billiard.pool import EX_OK, EX_RECYCLE
+from celery import signals as celery_signals
 
 import recost
 from recost import ConfigError, RecostConfig, RecostHandle, _runtime
@@ -162,6 +165,19 @@ def test_the_programs_own_handle_outlives_the_lifespan():
         recost.init(project_id="own")
         asyncio.run(lifespan(RecostMiddleware(starlette.applications.Starlette()), during=settings_now))
         assert settings_now().project_id == "own"
+
+    assert run_child(child) == 0
+
+
+@pytest.mark.parametrize(("exitcode", "still_captures"), [(EX_RECYCLE, True), (EX_OK, False)])
+def test_a_child_of_celerys_pool_waits_for_delivery_only_where_nobody_takes_its_place(
+    exitcode: int, still_captures: bool
+):
+    def child():
+        celery.connect(project_id="shop")
+        celery_signals.worker_process_init.send(sender=None)
+        celery_signals.worker_process_shutdown.send(sender=None, pid=os.getpid(), exitcode=exitcode)
+        assert (_runtime.current is not None) == still_captures
 
     assert run_child(child) == 0
 

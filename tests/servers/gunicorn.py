@@ -54,6 +54,10 @@ def wait_for_replacements(_server: Server) -> None:
     """Nothing to be done: each worker ends by itself."""
 
 
+def stays(_path: Path) -> Counts:
+    raise Unavailable("a uvicorn worker says that it reloads, and does not end")
+
+
 def as_nobody(path: Path) -> Counts:
     """Started by root; its workers are ``nobody``, who has folders of his own."""
     if os.geteuid() != 0:
@@ -114,7 +118,9 @@ def cells(kind: str, mode: str, *options: str) -> list[Cell]:
     ]
     if kind == "sync":  # with the others a request that hangs does not keep a worker from saying that it lives
         found.append(cell(kind, mode, "timeout", way(kind, *options, "--timeout", "3"), hang))
-    if mode == "fork":
+    if mode == "fork" and kind == "uvicorn worker":
+        found.append(Cell(f"Gunicorn {kind}", mode, "--reload", stays))
+    elif mode == "fork":
         changed = way(kind, "--reload")._replace(reload=http_load.change_module)
         found.append(cell(kind, mode, "--reload", changed, http_load.reload))
     return found

@@ -8,10 +8,12 @@ from pathlib import Path
 import pytest
 
 from tests.harness import POLL_S, wait_until
-from tests.servers import every, table
+from tests.servers import every, one, table
 from tests.servers.__main__ import KEPT, README, main, work
 from tests.servers.results import Matrix, Result, read, write
 from tests.servers.running import Job, Running
+
+CONTROLS = "tests.servers.controls"
 
 
 def run(name: str, limit_s: float = 100) -> Result:
@@ -21,7 +23,7 @@ def run(name: str, limit_s: float = 100) -> Result:
 
 def job(name: str, limit_s: float = 100) -> Job:
     result = Result("control", name, "graceful")
-    return Job("tests.servers.controls", result.label, result, limit_s)
+    return Job(CONTROLS, result.label, result, limit_s)
 
 
 def matrix_of(*cells: Result) -> Matrix:
@@ -71,8 +73,8 @@ def test_a_cell_that_cannot_be_run_says_why():
         ("all there", "whole"),
     ],
 )
-def test_counts_decide(name: str, verdict: str):
-    assert run(name).verdict == verdict
+def test_counts_decide(name: str, verdict: str, tmp_path: Path):
+    assert one.run(one.find(CONTROLS, job(name).label), tmp_path).verdict == verdict
 
 
 def test_workers_whose_calls_nobody_sees_are_not_whole():

@@ -34,8 +34,8 @@ def cell(ending: str, way: Way, run: Callable[[Server], None], mode: str = "spaw
 
 
 CELLS = [
-    cell("graceful", WORKERS, http_load.stop),
+    cell("graceful", WORKERS, http_load.stop, is_fast=True),
     cell("reload", WORKERS, http_load.reload),
-    cell("SIGKILL", WORKERS, http_load.kill, is_fast=True),
+    cell("SIGKILL", WORKERS, http_load.kill),
     cell("reload", RELOAD, http_load.reload, "--reload"),
 ]

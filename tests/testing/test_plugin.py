@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Callable
 
@@ -11,6 +12,7 @@ import pytest
 from tests.processes.support import rings
 
 pytest_plugins = ["pytester"]
+pytestmark = pytest.mark.timeout(300)  # most run one pytest, under xdist with workers of its own, on a busy machine
 
 Run = Callable[..., pytest.RunResult]
 
@@ -186,14 +188,16 @@ WRONG_MARKERS = {
 
 
 @pytest.fixture
-def run(pytester: pytest.Pytester) -> Run:
-    """``run(name, test, *arguments)``: a pytest in a process of its own, on a file of that name."""
+def run(pytester: pytest.Pytester) -> Iterator[Run]:
+    """``run(name, test, *arguments)``: a pytest in a process of its own, on a file of that name. None delivers."""
 
     def runs(name: str, test: str, *arguments: str, head: str = HEAD) -> pytest.RunResult:
         pytester.makepyfile(**{name: head + test})
         return pytester.runpytest_subprocess("-p", "no:cacheprovider", *arguments)
 
-    return runs
+    yield runs
+    assert not rings()
+    assert not list(Path(os.environ["RECOST_LOCAL_DIR"]).iterdir())
 
 
 @pytest.fixture(params=[[], ["-n", "2"]], ids=["", "xdist"])
@@ -232,9 +236,11 @@ def test_the_fixture_has_the_calls_of_the_test_itself(run: Run):
     result.stdout.fnmatch_lines(["E  *where 2 = <Calls: 2, 4.00 cents: api.openai.com 2>.count"])
 
 
-def test_calls_to_stand_ins_count_unless_they_are_left_out(run: Run):
-    result = run("test_loopback", LOOPBACK)
-    result.assert_outcomes(passed=2, failed=1)
+def test_calls_to_stand_ins_count_unless_a_marker_leaves_them_out(run: Run):
+    run("test_loopback", LOOPBACK).assert_outcomes(passed=2, failed=1)
+
+
+def test_calls_to_stand_ins_are_left_out_by_an_option(run: Run):
     run("test_loopback", LOOPBACK, "--recost-exclude-loopback").assert_outcomes(passed=3)
 
 
@@ -278,12 +284,6 @@ def test_the_summary_has_all_calls_of_all_tests(run: Run, workers: list[str]):
 
 def test_a_run_without_calls_says_so(run: Run):
     run("test_none", "def test_it():\n    pass", "--recost").stdout.fnmatch_lines(["*outbound calls*", "none"])
-
-
-def test_nothing_is_delivered(run: Run):
-    run("test_over", OVER_BUDGET, "--recost")
-    assert not rings()
-    assert not list(Path(os.environ["RECOST_LOCAL_DIR"]).iterdir())
 
 
 def test_pytest_lists_the_marker(pytester: pytest.Pytester):

@@ -1,0 +1,86 @@
+"""The examples, started as their README says: a request or a task is one call, delivered with its origin."""
+
+from __future__ import annotations
+
+import json
+import re
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from examples.standins.server import Answer, Request, StandIn, json_answer
+from tests.frameworks.serving import serving, tags
+from tests.harness import wait_until
+from tests.processes.support import ROOT, counts, program, run_program, wait_until_idle
+
+QUIET = ("-W", "ignore:You're running the worker")
+SERVERS = {
+    "fastapi_app.py": (("--port", "0"), "/projects/{owner}/{name}"),
+    "flask_app.py": (("--port", "0"), "/projects/<owner>/<name>"),
+    "django_site.py": (("127.0.0.1:0", "--noreload"), "projects/<owner>/<name>"),
+}
+
+
+class GitHub:
+    """What it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+        self.url = ""
+
+    async def answer(self, request: Request) -> Answer:
+        self.asked.append(request.path)
+        return json_answer({"stargazers_count": 7})
+
+
+@pytest.fixture
+def github(monkeypatch: pytest.MonkeyPatch) -> Iterator[GitHub]:
+    asked = GitHub()
+    with StandIn(asked.answer, [("127.0.0.2", 0)]) as server:
+        asked.url = "http://{}:{}".format(*server.addresses[0])
+        monkeypatch.setenv("GITHUB_URL", asked.url)
+        monkeypatch.setenv("PYTHONUNBUFFERED", "1")  # for Django, which does not flush where it says it listens
+        monkeypatch.chdir(ROOT)
+        yield asked
+
+
+def arguments_of(example: str) -> list[str]:
+    """What Python has to run for the command of that row: console scripts are modules of the same name."""
+    rows = [line for line in Path("examples/README.md").read_text().splitlines() if line.startswith(f"| [{example}]")]
+    found = re.search(r"`([^`]+)` \|$", rows[0])
+    assert found is not None
+    command, *arguments = found[1].split()
+    return arguments if command == "python" else ["-m", command, *arguments]
+
+
+@pytest.mark.parametrize("example", SERVERS)
+def test_an_example_of_a_server_answers_and_its_call_is_delivered_with_its_route(github: GitHub, example: str):
+    options, route = SERVERS[example]
+    with serving(*arguments_of(example), *options) as server:
+        assert json.loads(server.get("/projects/python/cpython")) == {"status": 200, "stars": 7}
+        server.stop(signal.SIGINT)
+    expect_one_call(github, example.partition("_")[0], route)
+
+
+def test_the_example_of_celery_runs_a_task_and_its_call_is_delivered_with_its_name(
+    github: GitHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("QUEUE_FOLDER", str(tmp_path))
+    worker = arguments_of("celery_tasks.py")
+    task = "examples.celery_tasks.count_stars"
+    with program(*QUIET, *worker) as process:
+        run_program(*worker[:-1], "call", task, "--args", '["python/cpython"]')
+        wait_until(lambda: github.asked, 30, "the task's call")
+        process.terminate()
+        output, _ = process.communicate(timeout=60)
+        assert process.returncode == 0, output
+    expect_one_call(github, "celery", task)
+
+
+def expect_one_call(github: GitHub, project: str, origin: str) -> None:
+    wait_until_idle()
+    assert github.asked == ["/repos/python/cpython"]
+    assert counts(project) == {"/repos/python/cpython": 1}
+    assert tags(project) == {origin: 1}
