@@ -7,7 +7,8 @@ import os
 import sys
 from typing import Callable
 
-from recost import _runtime
+from recost import _link, _runtime
+from tests.faults.replacing import replace
 from tests.harness import start_child, wait_until
 
 Work = Callable[[], object]
@@ -43,13 +44,15 @@ def let_threads_run() -> None:
 
 
 def _quieten() -> None:
+    """Its watcher sleeps, and does not wake by itself: under load a fork may come a second after this."""
     let_threads_run()
+    replace(_link, "LOOK_S", INTERVAL_S)
     runtime = _runtime.current
     link = runtime.link if runtime is not None and runtime.ours[0] else None
     if link is not None:
         looks = link.looks
         link.poke()
-        wait_until(lambda: link.looks > looks, what="a look, which is the last for a second")
+        wait_until(lambda: link.looks > looks, what="a look, which is the last for long")
         with link._looking:
             pass
 
