@@ -22,7 +22,7 @@ import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from recost._mounts import network_file_system, read_mountinfo
+from recost._mounts import file_system, network_file_system, read_mountinfo
 from recost.ring.layout import MAJOR
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the name below it is checked for owner, link and mode
@@ -60,7 +60,7 @@ def runtime_dir(environ: Mapping[str, str] = os.environ) -> str:
     chosen = environ.get("RECOST_RUNTIME_DIR", "").strip()
     if chosen:
         return absolute(chosen, environ)
-    if _writable(SHARED_MEMORY):
+    if is_writable(SHARED_MEMORY):
         return f"{SHARED_MEMORY}/recost-{os.geteuid()}-v{MAJOR}"
     wanted = (environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP"))
     return os.path.join(_first_writable((*wanted, *TEMP_DIRECTORIES)), _temporary_name())
@@ -119,11 +119,16 @@ def absolute(path: str, environ: Mapping[str, str] = os.environ) -> str:
         return os.path.normpath(f"/{path}")
 
 
+def file_system_of(path: str) -> str:
+    """The type of the file system that holds ``path``, which need not exist; empty where that cannot be told."""
+    return file_system(os.path.realpath(path), read_mountinfo())
+
+
 def home_dir(environ: Mapping[str, str] = os.environ) -> str:
     """``$HOME``; the home of the effective user where that one is not writable: a server dropped its privileges."""
     home = environ.get("HOME", "")
     home = home if os.path.isabs(home) else ""
-    if home and (_writable(home) or _writable(os.path.join(home, ".recost"))):
+    if home and (is_writable(home) or is_writable(os.path.join(home, ".recost"))):
         return home
     try:
         return pwd.getpwuid(os.geteuid()).pw_dir or home or "/"
@@ -210,10 +215,11 @@ def _temporary_name() -> str:
 
 
 def _first_writable(directories: tuple[str, ...]) -> str:
-    return next((path for path in directories if os.path.isabs(path) and _writable(path)), directories[-1])
+    return next((path for path in directories if os.path.isabs(path) and is_writable(path)), directories[-1])
 
 
-def _writable(directory: str) -> bool:
+def is_writable(directory: str) -> bool:
+    """Whether it is a directory in which the effective user can make files."""
     effective = os.access in os.supports_effective_ids
     return os.path.isdir(directory) and os.access(directory, os.W_OK | os.X_OK, effective_ids=effective)
 
@@ -243,8 +249,8 @@ def _state_trouble(path: str, mountinfo: str) -> str:
     try:
         fd = _open_dir(path)
     except FileNotFoundError:
-        above = _nearest_existing(path)
-        return "" if _writable(above) else f"{above} is not writable"
+        above = nearest_existing(path)
+        return "" if is_writable(above) else f"{above} is not writable"
     except OSError as exc:
         return _reason(path, exc)
     try:
@@ -253,14 +259,15 @@ def _state_trouble(path: str, mountinfo: str) -> str:
         return _reason(path, exc)
     finally:
         os.close(fd)
-    return "" if _writable(path) else f"{path} is not writable"
+    return "" if is_writable(path) else f"{path} is not writable"
 
 
 def _reason(path: str, exc: OSError) -> str:
     return f"{path}: {exc.found if isinstance(exc, PrivateDirError) else exc.strerror}"
 
 
-def _nearest_existing(path: str) -> str:
+def nearest_existing(path: str) -> str:
+    """``path``, or the nearest above it that is there."""
     while not os.path.lexists(path):
         path = os.path.dirname(path)
     return path

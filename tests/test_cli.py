@@ -226,9 +226,9 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", [("--help",), ("run", "--help"), ("status", "--help"), ("report", "--help")])
-def test_help_is_there(command: tuple[str, ...]) -> None:
-    done = cli(*command)
+@pytest.mark.parametrize("command", ["", "run", "status", "report", "flush", "spool", "spool list", "doctor", "purge"])
+def test_help_is_there(command: str) -> None:
+    done = cli(*command.split(), "--help")
 
     assert done.returncode == 0
     assert "usage: recost-collector" in done.stdout

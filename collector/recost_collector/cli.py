@@ -19,6 +19,9 @@ OK, UNHEALTHY, USAGE, NOT_RUNNING, UNREACHABLE = 0, 1, 2, 3, 4
 _EXAMPLES = """examples:
   recost-collector status                  how rings, spool and delivery stand
   recost-collector report --since 7d       what the last week cost, from the local files
+  recost-collector flush                   deliver now what was recorded, and say what came of it
+  recost-collector spool list              what waits on disk, and what was refused and why
+  recost-collector doctor                  what is wrong with this host, and what to do
   recost-collector doctor --rings          what is in the rings, also of workers that died
   recost-collector run                     lead in the foreground: systemd, a sidecar, a container
 """
@@ -53,6 +56,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_status(commands)
     _add_report(commands)
     _add_doctor(commands)
+    _add_steering(commands)
     return parser
 
 
@@ -87,6 +91,14 @@ def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     from recost_collector import doctor  # noqa: PLC0415 - each command imports what it needs when it is needed
 
     doctor.add_command(commands)
+
+
+def _add_steering(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from recost_collector import flush, purge, spool_command  # noqa: PLC0415 - each command imports what it needs
+
+    flush.add_command(commands)
+    spool_command.add_command(commands)
+    purge.add_command(commands)
 
 
 def _run(_arguments: argparse.Namespace) -> int:

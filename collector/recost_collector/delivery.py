@@ -6,7 +6,7 @@ frame per lane is sent twice, with the same key.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from recost.notice import Notice
@@ -94,6 +94,19 @@ class Delivery:
         lane = self.lanes.get(destination_id)
         if lane is not None:
             self._apply(lane.flush(wall_ms), changes)
+
+    def retry(self, destination_id: str, frames: Collection[StoredFrame], wall_ms: int, changes: Changes) -> None:
+        """Parked frames wait again, with one attempt at once."""
+        self.lanes[destination_id].retry(frames)
+        changes.changed_frames.extend(frames)
+        self.flush(destination_id, wall_ms, changes)
+
+    def delete(self, destination_id: str, frames: Collection[StoredFrame], _wall_ms: int, changes: Changes) -> None:
+        """Lose parked frames, because a person says so; they count as dropped."""
+        lane = self.lanes[destination_id]
+        for frame in frames:
+            self._apply(lane.drop(frame), changes)
+        self._note(destination_id, lane, changes)
 
     def dispatch(self, now: float, wall_ms: int, body_of: Callable[[int], bytes]) -> None:
         """Send what is due, one frame a lane. Only right after a commit."""

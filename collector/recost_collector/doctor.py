@@ -1,4 +1,4 @@
-"""``recost-collector doctor --rings``: what is in rings, of live and of dead workers, and what is wrong with them."""
+"""``recost-collector doctor``: what is wrong with this host, and what to do; ``--rings``: what is in every ring."""
 
 from __future__ import annotations
 
@@ -10,21 +10,31 @@ import sys
 from typing import TextIO
 
 MOST_RECORDS = 1_000_000
+MOST_SECONDS = 60.0
 
 _EPILOG = """\
 examples:
+  recost-collector doctor                                         what is wrong with this host, and what to do
+  recost-collector doctor --reach                                 also whether every destination answers
   recost-collector doctor --rings                                 every ring of this user's runtime directory
   recost-collector doctor --rings --records 20                    with the last 20 calls of each
   recost-collector doctor --rings /var/tmp/ring-8c1f              one file: a copy, of any user, from any machine
   recost-collector doctor --rings --runtime-dir /dev/shm/recost-1000-v1 --json
 
-A ring is opened read-only, never locked and never mapped: nothing that works with it notices. Calls that were already
-collected can be read until new ones take their place; --records shows them, too.
+Without --rings: settings, directories, room for rings, what outlives a reboot, collector, versions, other runtime
+directories and users, proxies. In cloud mode, or with --reach, destinations are asked for an answer, without a key.
+Exit code 0: well, also with warnings, 1: something is wrong, 3: only that no collector is at work although something
+waits, 4: a destination does not answer, or the runtime directory is refused. Its --json is one object: exit_code, and
+checks[] (name, verdict: "ok", "warn" or "fail", text, mend: what to do, exit_code).
 
-Exit code 0: nothing is wrong, 1: something is wrong with a ring, a directory or its collector, 3: only that no
+--rings: a ring is opened read-only, never locked and never mapped: nothing that works with it notices. Calls that were
+already collected can be read until new ones take their place; --records shows them, too.
+
+Its exit code 0: nothing is wrong, 1: something is wrong with a ring, a directory or its collector, 3: only that no
 collector is at work although calls wait, 4: a PATH or directory cannot be looked at.
 
---json prints one object; what could not be read is null. Positions and sizes are in bytes, times in ms since the epoch:
+Its --json prints one object; what could not be read is null. Positions and sizes are in bytes, times in ms since the
+epoch:
   exit_code           as above
   unreachable         path to reason, of what cannot be looked at
   directories[]       path; collector (state: "at work", "silent", "unknown" or "none"; pid, version, kind); quarantine
@@ -51,12 +61,12 @@ collector is at work although calls wait, 4: a PATH or directory cannot be looke
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "doctor",
-        help="what is in rings, of live and dead workers, and what is wrong with them",
-        description="Reads ring files as they lie there, and says what is in them and what is wrong with them.",
+        help="what is wrong with this host, and what to do; what is in every ring",
+        description="Examines this host, or with --rings the ring files as they lie there. Changes nothing.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    command.add_argument("--rings", action="store_true", help="look at rings: the one examination there is so far")
+    command.add_argument("--rings", action="store_true", help="what is in the rings, of live and dead workers")
     command.add_argument(
         "paths", nargs="*", metavar="PATH", help="a ring file, or a directory of some (default: the runtime directory)"
     )
@@ -64,13 +74,19 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command.add_argument(
         "--records", type=_count, default=0, metavar="N", help="show the last N calls in each ring (default: none)"
     )
+    command.add_argument("--reach", action="store_true", help="ask every destination for an answer, without a key")
+    command.add_argument(
+        "--timeout", type=_seconds, default=3.0, metavar="S", help="how long each may take to answer (default: 3)"
+    )
     command.add_argument("--json", action="store_true", help="one JSON object instead of text")
     command.set_defaults(act=functools.partial(run, command))
 
 
 def run(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if not arguments.rings:
-        command.error("say what to examine: --rings")
+        return _examine(command, arguments)
+    if arguments.reach:
+        command.error("--reach and --rings exclude each other")
     if arguments.paths and arguments.runtime_dir is not None:
         command.error("--runtime-dir and PATH exclude each other: name the directory as a PATH")
     from recost_collector import checkup, doctor_text, figures  # noqa: PLC0415 - only when it is needed
@@ -83,6 +99,24 @@ def run(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     for path, why in findings.unreachable.items():
         _write(sys.stderr, f"recost-collector doctor: cannot look at {figures.printable(path)}: {why}\n")
     return findings.exit_code
+
+
+def _examine(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
+    if arguments.paths or arguments.records or arguments.runtime_dir is not None:
+        command.error("PATH, --runtime-dir and --records go with --rings")
+    from recost_collector import examination, examination_text, paint  # noqa: PLC0415 - only when it is needed
+
+    found = examination.examine(reach=arguments.reach, timeout_s=arguments.timeout)
+    painter = paint.Painter(sys.stdout)
+    _write(sys.stdout, examination.to_json(found) if arguments.json else examination_text.to_text(found, painter))
+    return found.exit_code
+
+
+def _seconds(text: str) -> float:
+    with contextlib.suppress(ValueError):
+        if 0 < float(text) <= MOST_SECONDS:
+            return float(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: want seconds, up to {MOST_SECONDS:g}")
 
 
 def _count(text: str) -> int:

@@ -39,6 +39,15 @@ def latency(ms: float) -> str:
     return f"{ms:.0f} ms" if ms < 999.5 else f"{ms / 1000:,.2f} s"
 
 
+def ago(ms: int) -> str:
+    """How long that is, in its largest unit: ``3 min``."""
+    seconds = max(0, ms) // 1000
+    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length:
+            return f"{seconds // length} {unit}"
+    return f"{seconds} s"
+
+
 def size(number: int) -> str:
     """Of bytes, in powers of 1000."""
     if number < 1000:

@@ -11,7 +11,7 @@ one that this outcome put back.
 from __future__ import annotations
 
 import collections
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple, Optional, Union
 
 from recost.notice import Notice
@@ -98,6 +98,13 @@ class Lane:
     def worth_remembering(self, wall_ms: int) -> tuple[bool, int]:
         """Sorts lanes that nobody uses: those last used come last, and after them those whose keys are in trouble."""
         return self.standing.is_in_trouble(wall_ms), max(self.state.delivered_at_ms, self.state.last_error_at_ms)
+
+    def retry(self, frames: Collection[StoredFrame]) -> None:
+        """These, which are parked, wait again, each in its place."""
+        for frame in frames:
+            del self.parked[frame.id]
+            frame.parked = False
+        self.frames = collections.deque(sorted([*self.frames, *frames], key=lambda frame: frame.id))
 
     def look(self, wall_ms: int) -> Verdict:
         """Once a turn: what an ``init()`` permits, and what a block puts back."""
@@ -234,11 +241,8 @@ class Lane:
 
     def _unpark(self, wall_ms: int) -> tuple[StoredFrame, ...]:
         again = tuple(frame for frame in self.parked.values() if frame.status in RETRIED_AT_INIT)
-        for frame in again:
-            del self.parked[frame.id]
-            frame.parked = False
         if again:
-            self.frames = collections.deque(sorted([*self.frames, *again], key=lambda frame: frame.id))
+            self.retry(again)
             self.standing.state.probed_at_ms = wall_ms
             self.dirty = True
         return again

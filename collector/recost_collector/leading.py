@@ -17,6 +17,7 @@ from recost_collector.adoption import Adoption
 from recost_collector.changes import Changes, Kept
 from recost_collector.courier import Couriers
 from recost_collector.delivery import Delivery
+from recost_collector.desk import Desk
 from recost_collector.drain import Rings
 from recost_collector.election import Election
 from recost_collector.exporters import forget_all_but
@@ -56,6 +57,7 @@ class Leadership:
             self._check_spool()
             self._adoption = Adoption(self._place, directory, self._spool, on_progress)
             self.service = self._take_up()
+            self._desk = Desk(directory, self.service)
             self._looked_for_orphans_at = time.monotonic()
             self._showed_life_at = 0.0
             self._publish(kind)
@@ -82,6 +84,8 @@ class Leadership:
         try:
             self.service.turn()
             self._note()
+            if self._desk.look(time.time_ns() // 1_000_000):
+                self.wake.call()
         except Fenced as exc:  # met by a delivery: there was nothing to commit
             raise LostLead(str(exc)) from exc
         except SpoolTrouble as exc:  # not of a commit: what is in the spool cannot be read any more

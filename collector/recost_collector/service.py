@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable
 
 from recost.notice import Notice
-from recost.ring.layout import FLUSHES
 from recost_collector.aggregate import Aggregation
 from recost_collector.changes import Changes, Kept, StoredFrame
 from recost_collector.clock import Clock, read_clock
@@ -118,6 +117,21 @@ class Service:
             return idle_s > max(STAY_FOR_DELIVERY_S, self._idle_exit_s)
         return idle_s > self._idle_exit_s
 
+    def ask(self, act: Callable[[Changes], None]) -> None:
+        """For what the command line asks for: ``act`` notes down what the next commit is to make true."""
+        act(self._changes)
+        self._commit_wanted = True
+
+    @property
+    def is_committed(self) -> bool:
+        """What was asked for is in the spool."""
+        return not self._commit_wanted
+
+    @property
+    def spool_trouble(self) -> str:
+        """Why the spool takes nothing now; empty: it does."""
+        return self._spool_trouble
+
     def finish(self, timeout_s: float) -> None:
         """The end in good order, with one delivery attempt for everything, bounded by ``timeout_s``."""
         deadline = time.monotonic() + timeout_s
@@ -204,9 +218,8 @@ class Service:
 
     def _answer_flush_requests(self, clock: Clock) -> None:
         for source in self.rings.sources.values():
-            if not source.wants_flush() or source.reader.cursor.position < source.flush_requested:
+            if not source.takes_flush():
                 continue
-            source.flush_seen = source.file.words[FLUSHES]
             if self._aggregation.part_of(source) is not None:
                 self._aggregation.close(source.session_id, clock.wall_ns)
             self.delivery.flush(source.destination_id, clock.wall_ms, self._changes)

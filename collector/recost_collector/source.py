@@ -49,6 +49,8 @@ class Source:
         """The newest flush, by its number, that delivery was asked for."""
         self.flush_done = 0
         """The newest whose attempt is over."""
+        self.flush_asked = -1
+        """The position up to which the command line wants a delivery attempt; negative: none."""
         self.unsettled: collections.deque[tuple[int, Part]] = collections.deque()
         """(frame id, part) of every frame with events of ours that has not settled, in order."""
         self.notices = 0
@@ -102,9 +104,24 @@ class Source:
         """The position up to which the worker wants a delivery attempt; never beyond what it has published."""
         return min(self.file.words[FLUSH_REQUESTED], self.file.words[TAIL])
 
+    def ask_for_flush(self) -> None:
+        """The command line wants an attempt for all that is published."""
+        self.flush_asked = self.file.words[TAIL]
+
     def wants_flush(self) -> bool:
         """A flush was asked for that was not seen before."""
         return self.file.words[FLUSHES] > self.flush_seen
+
+    def takes_flush(self) -> bool:
+        """True, once, when a flush is asked for and all that it is for has been read."""
+        position = self.reader.cursor.position
+        by_worker = self.wants_flush() and position >= self.flush_requested
+        by_command = 0 <= self.flush_asked <= position
+        if by_worker:
+            self.flush_seen = self.file.words[FLUSHES]
+        if by_command:
+            self.flush_asked = -1
+        return by_worker or by_command
 
     def find_out_owner(self) -> None:
         """See whether the owner is gone. What it has made again is still its own."""

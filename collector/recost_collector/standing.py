@@ -82,6 +82,16 @@ class Standing:
             return (msgspec.structs.replace(self._limit, retry_after_ms=self.state.wait_until_ms - wall_ms),)
         return ()
 
+    def why_blocked(self, wall_ms: int) -> str:
+        """For people: why nothing is sent now; empty when it may be."""
+        if not self.is_blocked(wall_ms):
+            return ""
+        if self._needs_key and not self.api_key:
+            return "no key is known for it: the next worker of the project brings one"
+        if self.state.suspended:
+            return f"suspended after {self.state.auth_failures} refusals of the key (401): set a valid api_key"
+        return f"it asked to wait another {(self.state.wait_until_ms - wall_ms + 999) // 1000} s (Retry-After)"
+
     def sends(self, wall_ms: int) -> bool:
         """A frame goes out with the key in use. True when it is the probe of a suspended one."""
         self._sent_with = self.key_id

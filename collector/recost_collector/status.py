@@ -111,7 +111,7 @@ def gather() -> Status:
     except OSError as exc:
         if not elsewhere:
             raise
-        status = _nothing(first)
+        status = nothing(first)
         status.problems.append(str(exc))
     for other in elsewhere:
         text = f"degraded: {len(other.rings)} rings are in {other.runtime_dir}, for {first} took none"
@@ -121,7 +121,8 @@ def gather() -> Status:
     return status
 
 
-def _nothing(directory: str) -> Status:
+def nothing(directory: str) -> Status:
+    """Of a directory in which nothing was found."""
     return Status(directory, None, False, None, [], {}, [], {}, 0, [])
 
 
@@ -135,7 +136,7 @@ def _look_elsewhere(directory: str) -> Optional[Status]:
 
 
 def _look(directory: str) -> Status:
-    status = _nothing(directory)
+    status = nothing(directory)
     if not os.path.lexists(directory):
         return status
     os.close(open_private_dir(directory))

@@ -44,7 +44,10 @@ def _destination_problems(found: DestinationStatus) -> list[str]:
         problems.append(f"delivery to {found.destination} is suspended, the key was refused: set a valid api_key")
     if found.parked:
         reasons = ", ".join(found.parked_reasons[:3])
-        problems.append(f"{found.parked} windows are parked, {found.destination} will not take them: {reasons}")
+        problems.append(
+            f"{found.parked} windows are parked, {found.destination} will not take them: {reasons};"
+            " recost-collector spool retry tries them again, spool delete --parked loses them"
+        )
     if found.waiting and found.last_error_at_ms > found.delivered_at_ms and not found.suspended:
         problems.append(f"{found.waiting} windows wait for {found.destination}: {found.last_error}")
     return problems

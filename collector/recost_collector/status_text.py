@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+from recost_collector.figures import ago
 from recost_collector.status import DestinationStatus, RingStatus, Status
 
 
@@ -76,8 +77,4 @@ def _destinations_text(destinations: list[DestinationStatus]) -> list[str]:
 
 
 def _ago(at_ms: int) -> str:
-    seconds = max(0, time.time_ns() // 1_000_000 - at_ms) // 1000
-    for unit, length in (("d", 86400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length:
-            return f"{seconds // length} {unit} ago"
-    return f"{seconds} s ago"
+    return f"{ago(time.time_ns() // 1_000_000 - at_ms)} ago"

@@ -115,7 +115,7 @@ def create_ring(directory: str, session_block: bytes, wanted_capacity: int) -> R
     if len(session_block) > MAX_SESSION_BYTES:
         text = f"settings of {len(session_block)} bytes, want at most {MAX_SESSION_BYTES}: fewer custom_providers"
         raise OSError(errno.EFBIG, text)
-    capacity = _affordable(directory, wanted_capacity)
+    capacity = affordable(directory, wanted_capacity)
     while True:
         try:
             return _create(directory, _new_header(session_block, capacity), session_block, SESSION_BLOCK)
@@ -168,7 +168,8 @@ def abandon_unfinished(path: str, older_than_s: float) -> bool:
     return True
 
 
-def _affordable(directory: str, wanted: int) -> int:
+def affordable(directory: str, wanted: int) -> int:
+    """How large a ring in ``directory`` may become. Raises ``OSError`` when that is not there."""
     space = os.statvfs(directory)
     limit = max(space.f_bavail * space.f_frsize // SHARE_OF_FREE, MIN_CAPACITY)
     return min(wanted, 1 << (limit.bit_length() - 1))

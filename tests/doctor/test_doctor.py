@@ -210,8 +210,8 @@ def test_what_is_not_there_is_said_and_the_rest_is_looked_at(doctor: Doctor, dea
 @pytest.mark.parametrize(
     ("arguments", "text"),
     [
-        ([], "say what to examine: --rings"),
-        (["somewhere"], "say what to examine: --rings"),
+        (["somewhere"], "go with --rings"),
+        (["--runtime-dir", "/tmp"], "go with --rings"),
         (["--rings", "--records", "0"], "want a number from 1"),
         (["--rings", "--records", "many"], "want a number from 1"),
         (["--rings", "--runtime-dir", "/tmp", "/tmp"], "exclude each other"),

@@ -1,0 +1,106 @@
+"""The spools of this user as they lie there: the windows in them, read only. Becomes no epoch, takes no lock."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import sqlite3
+from collections.abc import Iterator
+from typing import Literal
+from urllib.parse import quote
+
+import msgspec
+
+from recost import session
+from recost.event import UNDECODABLE
+from recost.paths import lesser_state_dir, runtime_dirs, state_dir
+from recost_collector.spool import SPOOL_FILE
+from recost_collector.spool_place import ID_FILE, is_private_dir
+
+BUSY_S = 1.0
+
+
+class KeptWindow(msgspec.Struct):
+    """One closed window. Times: ms since the epoch."""
+
+    id: int
+    destination: str
+    state: Literal["waiting", "parked"]
+    closed_at_ms: int
+    bytes: int
+    entries: int
+    tries: int
+    status: int
+    """Of the last answer that refused it, 0: none has."""
+    reason: str
+
+
+class KeptSpool(msgspec.Struct):
+    """One spool and what is in it."""
+
+    directory: str
+    runtime_dir: str
+    """Whose it is; empty: another container's, or nobody's any more, and the next collector takes its windows over."""
+    windows: list[KeptWindow] = []
+    open_windows: int = 0
+    """Sessions with events in a window that is not closed yet."""
+    trouble: str = ""
+    """Why it cannot be read."""
+
+    @property
+    def is_empty(self) -> bool:
+        return not (self.windows or self.open_windows or self.trouble)
+
+
+def look() -> list[KeptSpool]:
+    """Every spool in the places where this user's may be, those of runtime directories first."""
+    runtimes = runtime_dirs()
+    owners = {_id_of(runtime): runtime for runtime in runtimes}
+    spools = [
+        _read(directory, owners.get(os.path.basename(directory), ""))
+        for state in dict.fromkeys((state_dir().path, lesser_state_dir(), *runtimes))
+        for directory in spool_dirs(state)
+    ]
+    return sorted(spools, key=lambda spool: not spool.runtime_dir)
+
+
+def spool_dirs(state: str) -> Iterator[str]:
+    """The directories of spools below ``state``, if that is a directory of this user alone."""
+    with contextlib.suppress(OSError):
+        if is_private_dir(state):
+            for name in sorted(os.listdir(state)):
+                if os.path.isfile(os.path.join(state, name, SPOOL_FILE)):
+                    yield os.path.join(state, name)
+
+
+def _id_of(runtime: str) -> str:
+    try:
+        with open(os.path.join(runtime, ID_FILE), encoding="ascii") as file:
+            return file.read(64).strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
+def _read(directory: str, runtime: str) -> KeptSpool:
+    spool = KeptSpool(directory, runtime)
+    uri = f"file:{quote(os.path.join(directory, SPOOL_FILE))}?mode=ro"
+    try:
+        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as db:
+            spool.open_windows = db.execute("SELECT count(DISTINCT session) FROM deltas").fetchone()[0]
+            spool.windows = list(_windows(db))
+    except (sqlite3.Error, TypeError, ValueError, *UNDECODABLE) as exc:
+        spool.trouble = f"the spool cannot be read: {exc}; the collector moves it aside at its next start"
+    return spool
+
+
+def _windows(db: sqlite3.Connection) -> Iterator[KeptWindow]:
+    urls = {
+        name: msgspec.msgpack.decode(packed, type=session.Destination).url
+        for name, packed in db.execute("SELECT id, destination FROM destinations")
+    }
+    rows = db.execute(
+        "SELECT id, destination, parked, closed_at_ms, size, entries, tries, status, reason FROM frames ORDER BY id"
+    )
+    for number, destination, parked, *rest in rows:
+        values = (number, urls.get(destination, destination), "parked" if parked else "waiting", *rest)
+        yield msgspec.convert(dict(zip(KeptWindow.__struct_fields__, values)), KeptWindow)

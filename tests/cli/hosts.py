@@ -1,0 +1,113 @@
+"""Hosts for the command line to be asked about, and the command itself, in the test's own process."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from recost.leader import read_leader
+from recost.session import Destination, Session
+from recost_collector.cli import main
+from tests.collector.collecting import Worker, collector, file_session, runtime, turn_until
+from tests.harness import wait_until
+
+KEY = "rc-very-secret-key"
+
+
+class Command:
+    """``recost-collector`` with these first arguments: what it said last."""
+
+    def __init__(self, capture: pytest.CaptureFixture[str], *first: str) -> None:
+        self._capture = capture
+        self._first = first
+        self.text = self.errors = ""
+
+    def __call__(self, *arguments: object) -> int:
+        self._capture.readouterr()
+        try:
+            code = main([*self._first, *map(str, arguments)])
+        except SystemExit as exc:
+            code = int(exc.code or 0)
+        self.text, self.errors = self._capture.readouterr()
+        assert KEY not in self.text + self.errors
+        return code
+
+    def json(self, *arguments: object) -> Any:
+        self(*arguments, "--json")
+        return json.loads(self.text)
+
+
+@contextlib.contextmanager
+def foreground() -> Iterator[subprocess.Popen[str]]:
+    """``recost-collector run``, leading. Ended by SIGTERM, whatever was done to it."""
+    command = [sys.executable, "-m", "recost_collector", "run"]
+    with subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            wait_until(lambda: leads(process.pid), 40, "the collector to lead")
+            yield process
+        finally:
+            if process.poll() is None:
+                process.send_signal(signal.SIGCONT)
+                process.terminate()
+
+
+@contextlib.contextmanager
+def stopped() -> Iterator[subprocess.Popen[str]]:
+    """A collector that leads and does nothing."""
+    with foreground() as process:
+        process.send_signal(signal.SIGSTOP)
+        yield process
+
+
+def leads(pid: int) -> bool:
+    leader = read_leader(os.environ["RECOST_RUNTIME_DIR"])
+    return leader is not None and leader.pid == pid
+
+
+def cloud_session(port: int, project: str = "shop", **settings: Any) -> Session:
+    """To a service on this machine."""
+    url = f"http://127.0.0.2:{port}/projects/{project}/telemetry"
+    return Session(Destination(url, project), **{"max_retries": 0, **settings})
+
+
+def leave_window(session: Session, api_key: str = "", calls: int = 1) -> Path:
+    """A worker that has called and gone, and a collector that could not deliver it. Gives the spool's directory."""
+    worker = Worker(session, api_key)
+    with collector() as leadership:
+        worker.calls(calls)
+        worker.ask_for_flush()
+        turn_until(leadership, worker.is_settled, what="the attempt")
+        worker.leave()
+        turn_until(leadership, lambda: not leadership.service.rings.sources, what="the ring to go")
+        return Path(leadership.state_dir)
+
+
+@contextlib.contextmanager
+def local_dir_in_the_way() -> Iterator[None]:
+    """No file can be delivered to meanwhile."""
+    folder = Path(os.environ["RECOST_LOCAL_DIR"])
+    folder.rename(f"{folder}-away")
+    folder.write_text("in the way")
+    yield
+    folder.unlink()
+    Path(f"{folder}-away").rename(folder)
+
+
+def leave_waiting_file(calls: int = 3) -> Path:
+    """A window that waits for its file, which can be written again by now."""
+    session = file_session()
+    with local_dir_in_the_way():
+        return leave_window(session, calls=calls)
+
+
+def runtime_files() -> list[str]:
+    return sorted(os.listdir(runtime()))
