@@ -11,6 +11,7 @@ import itertools
 import os
 import secrets
 import shutil
+import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -33,6 +34,9 @@ MARK = pytest.StashKey[str]()
 """What all paths of this process of the run share: ``token/gw0/``."""
 
 _numbers = itertools.count()
+
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:  # what a shell gives a job in the background
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Place(NamedTuple):
