@@ -12,7 +12,6 @@ import sys
 
 CLIENTS = ("aiohttp", "httpx", "httpx2", "requests", "urllib3")
 OLDEST = (3, 9)
-START_S = 10.0
 SKIPPED = ("pip", "recost-run", "recost-collector")
 SKIPPED_MODULES = ("pip", "recost", "recost_collector")
 """Of ``python -m``. Installing packages is no business of the program, and recost's own calls are not its user's."""
@@ -27,22 +26,14 @@ class ClientWatch(object):
 
     starts_recost = True
 
-    def __init__(self, lock):
+    def __init__(self):
         self.is_done = False
-        self._lock = lock
 
     def find_spec(self, name, path=None, target=None):
         if self.is_done or name not in CLIENTS:
             return None
-        # Another thread's client must not be found before recost watches. In vain when a fork has copied the lock.
-        is_ours = self._lock.acquire(timeout=START_S)
-        try:
-            if not self.is_done:
-                start_recost()
-                self.is_done = True
-        finally:
-            if is_ours:
-                self._lock.release()
+        start_recost()
+        self.is_done = True
         # recost's own finder is in front of this one by now, so the import system is already past it.
         for finder in list(sys.meta_path):
             find = None if finder is self else getattr(finder, "find_spec", None)
@@ -56,9 +47,7 @@ def watch_clients():
     """Once, also when this file is executed again."""
     if sys.version_info < OLDEST or any(getattr(finder, "starts_recost", False) for finder in sys.meta_path):
         return
-    from _thread import RLock  # noqa: PLC0415 - Python 2 has none
-
-    sys.meta_path.insert(0, ClientWatch(RLock()))
+    sys.meta_path.insert(0, ClientWatch())
     if any(name in sys.modules for name in CLIENTS):
         start_recost()
 
