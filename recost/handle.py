@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Optional
 
 from recost import _in_process, _runtime
-from recost._capture import add_sink, remove_sink
+from recost._capture import add_sink, patch_imported, patch_now, remove_sink
 from recost._native import new_rlock
 from recost._runtime import Runtime
 from recost.config import Keywords, RecostConfig, differing, resolve
@@ -85,35 +85,30 @@ def init(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) ->
     Raises ``ConfigError`` (a ``ValueError``) for a wrong setting, ``TypeError`` for an unknown one, ``ImportError``
     naming the extra when ``local_transport="ws"`` lacks its package.
     """
-    global _called  # noqa: PLW0603 - module state
     resolved = resolve(config, settings, os.environ)
+    _import_what_is_missing(resolved)
     with _initialising:
-        _called = True
-        old = _runtime.current
-        old = None if old is None or old.disposed else old.here()
-        if not resolved.enabled:
-            _replace(old, None)
-            return RecostHandle(None)
-        if resolved.collector == "thread":
-            _in_process.load()
-        runtime = Runtime(resolved)
-        _replace(old, runtime)
-        handle = RecostHandle(runtime)
-        if resolved.auto_shutdown_handlers:
-            _at_exit(handle)
-        return handle
+        handle = _init(resolved)
+    if resolved.enabled:
+        patch_imported()
+    return handle
 
 
-def init_automatically() -> None:
-    """``init()`` on behalf of a program that has not called it, with the environment's settings; else nothing.
+def init_automatically(client: str) -> None:
+    """For ``recost-run``, when this thread has executed the module ``client`` and still holds its import lock.
 
+    ``init()`` on behalf of a program that has not called it, with the environment's settings, and ``client`` patched.
     The program's own ``init()``, called later, replaces this one without a word, and so do hooks and initializers.
     """
     global _automatic  # noqa: PLW0603 - module state
-    with _initialising:
-        if not _called:
-            init()
-            _automatic = None if _runtime.current is None else _runtime.current.settings
+    if not _called:
+        resolved = resolve(None, {}, os.environ)
+        _import_what_is_missing(resolved)
+        with _initialising:
+            if not _called:
+                _init(resolved)
+                _automatic = None if _runtime.current is None else _runtime.current.settings
+    patch_now(client)
 
 
 def is_chosen() -> bool:
@@ -128,11 +123,34 @@ def flush(timeout: float = 5.0) -> bool:
     return runtime is None or runtime.here().flush(timeout)
 
 
+def _import_what_is_missing(settings: RecostConfig) -> None:
+    """While no lock of ours is held: an import waits for threads that import the same, and they may wait for us."""
+    if settings.enabled and settings.collector == "thread":
+        _in_process.load()
+
+
+def _init(settings: RecostConfig) -> RecostHandle:
+    """Under ``_initialising``, so it imports nothing."""
+    global _called  # noqa: PLW0603 - module state
+    _called = True
+    old = _runtime.current
+    old = None if old is None or old.disposed else old.here()
+    if not settings.enabled:
+        _replace(old, None)
+        return RecostHandle(None)
+    runtime = Runtime(settings)
+    _replace(old, runtime)
+    handle = RecostHandle(runtime)
+    if settings.auto_shutdown_handlers:
+        _at_exit(handle)
+    return handle
+
+
 def _replace(old: Optional[Runtime], new: Optional[Runtime]) -> None:
     """The new one counts before the old one is let go, so that no call falls between them."""
     if new is not None:
         _runtime.adopt(new)
-        add_sink(_runtime.record)
+        add_sink(_runtime.record, patch=False)
     if old is None:
         return
     if new is None:

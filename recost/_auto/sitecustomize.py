@@ -1,8 +1,8 @@
 """What every Python below ``recost-run`` loads at its start, because this folder is first on its PYTHONPATH.
 
-Nothing is imported and nothing captured before the program imports a client: then recost is imported and ``init()``
-called, with the settings that the environment has at that moment.  An interpreter that cannot import recost is left
-alone, whatever its version: so no annotations here, and nothing that Python 2 cannot read.
+Nothing is imported and nothing captured before the program imports a client: when it has, recost is imported and
+``init()`` called, with the settings that the environment has at that moment.  An interpreter that cannot import recost
+is left alone, whatever its version: so no annotations here, and nothing that Python 2 cannot read.
 
 The ``sitecustomize`` that this one hides is loaded in its place, and is what ``sys.modules`` has afterwards.
 """
@@ -16,56 +16,52 @@ SKIPPED = ("pip", "recost-run", "recost-collector")
 SKIPPED_MODULES = ("pip", "recost", "recost_collector")
 """Of ``python -m``. Installing packages is no business of the program, and recost's own calls are not its user's."""
 FLAGS_ON = ("1", "true", "yes", "on")
-
-
-class ClientWatch(object):
-    """A finder that finds nothing itself: the first client that is imported has recost started before it is found.
-
-    It stays in ``sys.meta_path``: taking it out would have another thread's import skip the finder behind it.
-    """
-
-    starts_recost = True
-
-    def __init__(self):
-        self.is_done = False
-
-    def find_spec(self, name, path=None, target=None):
-        if self.is_done or name not in CLIENTS:
-            return None
-        start_recost()
-        self.is_done = True
-        # recost's own finder is in front of this one by now, so the import system is already past it.
-        for finder in list(sys.meta_path):
-            find = None if finder is self else getattr(finder, "find_spec", None)
-            spec = None if find is None else find(name, path, target)
-            if spec is not None:
-                return spec
-        return None
+FAILURES = []  # type: list[Exception]
+"""Why this process is left alone. The first is also the last."""
 
 
 def watch_clients():
     """Once, also when this file is executed again."""
     if sys.version_info < OLDEST or any(getattr(finder, "starts_recost", False) for finder in sys.meta_path):
         return
-    sys.meta_path.insert(0, ClientWatch())
-    if any(name in sys.modules for name in CLIENTS):
-        start_recost()
+    watch = load("recost_run_imports", "_capture", "imports.py").Watch(CLIENTS, start_recost)
+    watch.starts_recost = True
+    watch.start()
+    for client in CLIENTS:
+        if client in sys.modules:  # by a .pth file
+            start_recost(client)
 
 
-def start_recost():
-    """Never raises: the program is importing a client, and knows nothing of recost."""
+def start_recost(client):
+    """The module ``client`` has been executed. Never raises: the program knows nothing of recost.
+
+    Not earlier: whoever imports while a client is only being looked for holds the lock of all imports, and would wait
+    for ever for a thread that is importing the same.
+    """
     try:
-        if is_skipped():
+        if FAILURES or is_skipped():
             return
         try:
             from recost.handle import init_automatically  # noqa: PLC0415 - only when a client is used
         except ImportError as error:
+            FAILURES.append(error)
             if os.environ.get("RECOST_DEBUG", "").strip().lower() in FLAGS_ON:
                 say("%s cannot import recost (%s)" % (sys.executable, error))
             return
-        init_automatically()
+        init_automatically(client)
     except Exception as error:  # noqa: BLE001 - whatever it is, the program runs as without recost
+        FAILURES.append(error)
         say(error)
+
+
+def load(name, *place):
+    """A module of a file of recost that needs nothing else: recost itself may not be importable."""
+    from importlib.machinery import SourceFileLoader  # noqa: PLC0415 - Python 2 has none
+
+    module = type(sys)(name)
+    file = os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), *place)
+    SourceFileLoader(name, file).exec_module(module)
+    return module
 
 
 def is_skipped():

@@ -18,7 +18,7 @@ from recost._capture.imports import Watch
 from recost._capture.patch import Patches
 from recost._capture.wrap import Sink, suppressed
 
-__all__ = ["add_sink", "fault_count", "is_installed", "remove_sink", "suppressed"]
+__all__ = ["add_sink", "fault_count", "is_installed", "patch_imported", "patch_now", "remove_sink", "suppressed"]
 
 CLIENTS = {
     "aiohttp": "recost._capture.aiohttp",
@@ -30,19 +30,31 @@ CLIENTS = {
 """Which file describes which module. httpx2 has httpx's shape."""
 
 
-def add_sink(sink: Sink) -> None:
+def add_sink(sink: Sink, *, patch: bool = True) -> None:
     """Have ``sink`` called with the event of every finished call, on the thread that made it. Any thread may call.
 
     A sink is quick, makes no calls of its own, and does not raise: what it raises is contained and counted.
-    Added twice it is called once.  Returns when every imported client is patched.
+    Added twice it is called once.  Returns when every imported client is patched; without ``patch`` at once, and
+    ``patch_imported`` is to follow.
     """
     with _lock:
         if sink not in wrap.sinks():
             wrap.set_sinks((*wrap.sinks(), sink))
         _watch.start()
+    if patch:
+        patch_imported()
+
+
+def patch_imported() -> None:
+    """Patch the clients that are imported, also one that another thread is importing: hold no lock, it waits for it."""
     for name in CLIENTS:
         if sys.modules.get(name) is not None:
-            _patch_imported(name)
+            patch_now(name)
+
+
+def patch_now(name: str) -> None:
+    """Patch the client ``name``, which is imported or being imported, if there is a sink. Never raises."""
+    wrap.contained(_patch, name)
 
 
 def remove_sink(sink: Sink) -> None:
@@ -64,10 +76,6 @@ def fault_count() -> int:
     return wrap.faults
 
 
-def _patch_imported(name: str) -> None:
-    wrap.contained(_patch, name)
-
-
 def _patch(name: str) -> None:
     # No lock yet: an import waits for a thread that is importing the same, and that one may wait for our lock.
     module = importlib.import_module(name)
@@ -84,5 +92,5 @@ def _renew_lock() -> None:
 
 _lock = threading.RLock()
 _patches = Patches()
-_watch = Watch(CLIENTS, _patch_imported)
+_watch = Watch(CLIENTS, patch_now)
 os.register_at_fork(after_in_child=_renew_lock)

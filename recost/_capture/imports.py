@@ -3,15 +3,20 @@
 A finder that finds nothing itself: for the few names it watches it asks the finders after it, and has the loader that
 they found tell when the module is there.  The module itself never sees a loader of ours: importlib's machinery works
 with the stand-in between finding and executing, then the real loader is back in ``__spec__`` and ``__loader__``.
+
+``recost-run`` executes this file by itself at the start of every interpreter: it imports nothing that costs time.
 """
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
-from importlib.machinery import ModuleSpec
-from types import ModuleType
-from typing import Any, Callable, Optional
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:  # typing takes longer than all of this file
+    from collections.abc import Collection, Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+    from typing import Any, Callable, Optional
 
 
 class Watch:
@@ -50,7 +55,8 @@ class Watch:
         finders: list[Any] = list(sys.meta_path)
         own_place = finders.index(self) if self in finders else -1  # gone: another thread has just stopped us
         for finder in finders[own_place + 1 :]:
-            spec: Optional[ModuleSpec] = finder.find_spec(name, path, target)
+            find = getattr(finder, "find_spec", None)  # without it, it is of the kind that Python 3.12 no longer asks
+            spec: Optional[ModuleSpec] = None if find is None else find(name, path, target)
             if spec is not None:
                 return spec
         return None
