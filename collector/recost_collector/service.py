@@ -34,6 +34,8 @@ DRAIN_BYTES = 64 << 10
 DRAIN_S = 0.2
 """How long a turn may drain before it goes on to commit."""
 PROBE_S = 1.0
+TELL_AGAIN_S = 60.0
+"""A disk that is full lets a small commit through now and then: workers hear of it again only after so long."""
 STAY_FOR_DELIVERY_S = 600.0
 DROP_SHARE = 8
 """One part in so many of what waits is dropped at a time when the spool's file is at its bound."""
@@ -64,6 +66,7 @@ class Service:
         self._idle_turns = 0
         self._spool_max_bytes = 0
         self._spool_trouble = ""
+        self._trouble_told_at = -TELL_AGAIN_S
         self._totals = Totals(kept.counters)
         self._say_at_start: list[Notice] = []
         self._last_ring_at = time.monotonic()
@@ -253,7 +256,7 @@ class Service:
             except (Fenced, SpoolDamaged) as exc:
                 raise LostLead(str(exc)) from exc
             except SpoolTrouble as exc:
-                self._tell_trouble(str(exc))
+                self._tell_trouble(str(exc), clock.now)
                 self._drop_for_room()
                 return
             self._after_commit(moved)
@@ -302,8 +305,9 @@ class Service:
             self._commit_wanted = bool(dropped)
             logger.warning("the spool is at its bound, the oldest frames are dropped: frames=%d", dropped)
 
-    def _tell_trouble(self, reason: str) -> None:
-        if not self._spool_trouble:
+    def _tell_trouble(self, reason: str, now: float) -> None:
+        if not self._spool_trouble and now - self._trouble_told_at >= TELL_AGAIN_S:
+            self._trouble_told_at = now
             logger.warning("the spool takes nothing, events wait in the rings: %s", reason)
             text = f"the collector cannot write its spool, events wait in shared memory: {reason}"
             self._telling.tell_all(Notice("degraded", text))

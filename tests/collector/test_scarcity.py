@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import resource
 import time
+from collections.abc import Iterator
 
 import pytest
 
+from recost.ring.notices import read_notices
 from recost.session import Session
 from recost_collector.changes import Changes, Part, StoredFrame
 from recost_collector.leading import lead
@@ -53,6 +56,31 @@ def test_a_ring_that_no_descriptor_is_left_for_is_opened_later() -> None:
         worker.calls(2)
         worker.leave()
         turn_until(leadership, lambda: total() == 2, what="the calls")
+
+
+def test_a_disk_that_is_full_now_and_then_is_told_of_once() -> None:
+    """Not each time that a small commit gets through in between."""
+    worker = Worker(file_session())
+    with collector() as leadership:
+        for full in (True, False, True, False):
+            with no_room() if full else contextlib.nullcontext():
+                worker.call()
+                turn_until(leadership, lambda: bool(leadership.service.spool_trouble) is full, what="a commit")  # noqa: B023 - called within the turn
+        worker.leave()
+        turn_until(leadership, lambda: total() == 4, what="the calls")
+    heard = read_notices(worker.ring, 0).notices
+    assert [(notice.kind, "cannot write its spool" in notice.message) for notice in heard] == [("degraded", True)]
+
+
+@contextlib.contextmanager
+def no_room() -> Iterator[None]:
+    """No file of this process may grow, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 def _fill(spool: Spool, session: Session, rings: list[str]) -> list[StoredFrame]:
