@@ -4,8 +4,8 @@
     <id>.answer  put beside it by the leader once what was asked for is done and committed
 
 Both are renamed into place whole.  The folder is there only while somebody asks.  A successor finds what its
-predecessor left unanswered: everything that can be asked for may be done twice.  Anything may lie there: what is no
-request is removed and logged.
+predecessor left unanswered: everything that can be asked for may be done twice.  Anything may lie there: what is named
+like these and is no request, or is older than anybody waits, is removed.  Files of other names are left alone.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import contextlib
 import itertools
 import logging
 import os
+import re
 import secrets
 import stat
 import time
@@ -28,14 +29,17 @@ from recost_collector.spool_place import is_private_dir
 FOLDER = "requests"
 ASK, ANSWER = ".ask", ".answer"
 MAX_BYTES = 1 << 20
-MAX_LOOKED_AT = 256
-"""Files of the folder that one turn looks at."""
-STALE_S = 600.0
+MAX_LOOKED_AT = 4096
+"""Names in the folder that one turn looks at; no more than a handful are ever ours."""
+POST_TRIES = 100
+MOST_SECONDS = 600.0
+STALE_S = MOST_SECONDS + 60.0
 """Nobody waits that long: who asked was killed."""
 ID_LENGTH = 16
+OURS = re.compile(r"[0-9a-f]{16}\.(ask|answer)~?")
 
 Want = Literal["flush", "retry", "delete"]
-_Seconds = Annotated[float, msgspec.Meta(ge=0, le=STALE_S)]
+_Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
 
 logger = logging.getLogger("recost_collector")
 
@@ -84,8 +88,15 @@ class RequestBox:
     def post(self, request: Request) -> str:
         """For who asks: put a request there. Gives its id. Raises ``OSError``."""
         name = secrets.token_hex(ID_LENGTH // 2)
-        make_private_dir(self.path)
-        self._write(name + ASK, msgspec.json.encode(request))
+        packed = msgspec.json.encode(request)
+        for tries_left in reversed(range(POST_TRIES)):
+            try:
+                make_private_dir(self.path)
+                self._write(name + ASK, packed)
+                break
+            except FileNotFoundError:  # somebody who has just got an answer took the folder away
+                if not tries_left:
+                    raise
         return name
 
     def answer_to(self, name: str) -> Optional[Answer]:
@@ -94,12 +105,10 @@ class RequestBox:
 
     def withdraw(self, name: str) -> None:
         """For who asks: the end. Nothing stays."""
-        self._remove(name + ASK, name + ANSWER, f"{name}{ANSWER}~")
-        with contextlib.suppress(OSError):  # somebody else asks, too
-            os.rmdir(self.path)
+        self._remove(name + ASK, f"{name}{ASK}~", name + ANSWER, f"{name}{ANSWER}~")
 
     def waiting(self) -> list[str]:
-        """For the leader: ids of what is asked for. Looks at a bounded number of files."""
+        """For the leader: ids of what is asked for. What killed processes have left goes. A bounded amount of work."""
         if not is_private_dir(self.path):
             return []
         try:
@@ -107,14 +116,14 @@ class RequestBox:
                 names = [entry.name for entry in itertools.islice(entries, MAX_LOOKED_AT)]
         except OSError:  # removed just now
             return []
-        asked = [name[: -len(ASK)] for name in names if name.endswith(ASK)]
-        return sorted(name for name in asked if _is_id(name) and not self._is_stale(name))
+        fresh = [name for name in names if OURS.fullmatch(name) and not self._is_stale(name)]
+        return sorted(name[:ID_LENGTH] for name in fresh if name.endswith(ASK))
 
     def request(self, name: str) -> Optional[Request]:
         """For the leader: None, and the file is gone, when it is no request."""
         found = self._read(name + ASK, Request)
-        if found is None:
-            logger.warning("what lies in the runtime directory is no request, it is removed: %s%s", name, ASK)
+        if found is None and os.path.lexists(os.path.join(self.path, name + ASK)):  # else it was withdrawn just now
+            logger.warning("what lies in the runtime directory is no request, it goes: %s%s", name, ASK)
             self._remove(name + ASK)
         return found
 
@@ -133,30 +142,30 @@ class RequestBox:
     def _read(self, name: str, kind: type[_Read]) -> Optional[_Read]:
         """None: it is not there, or is not of this kind."""
         path = os.path.join(self.path, name)
-        try:
-            with open(os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-                found = os.fstat(file.fileno())
-                if not stat.S_ISREG(found.st_mode) or found.st_size > MAX_BYTES:
-                    return None
-                return msgspec.json.decode(file.read(MAX_BYTES), type=kind)
-        except (OSError, *UNDECODABLE):
-            return None
+        with contextlib.suppress(OSError, *UNDECODABLE):
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            try:
+                found = os.fstat(fd)
+                if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_BYTES:
+                    return msgspec.json.decode(os.read(fd, MAX_BYTES), type=kind)
+            finally:
+                os.close(fd)
+        return None
 
     def _is_stale(self, name: str) -> bool:
         """Of somebody who was killed: then it goes."""
         try:
-            old = time.time() - os.lstat(os.path.join(self.path, name + ASK)).st_mtime > STALE_S
+            old = time.time() - os.lstat(os.path.join(self.path, name)).st_mtime > STALE_S
         except OSError:
             return True
         if old:
-            self.withdraw(name)
+            self._remove(name)
         return old
 
     def _remove(self, *names: str) -> None:
+        """These files, and the folder with the last one."""
         for name in names:
             with contextlib.suppress(OSError):
                 os.unlink(os.path.join(self.path, name))
-
-
-def _is_id(name: str) -> bool:
-    return len(name) == ID_LENGTH and all(letter in "0123456789abcdef" for letter in name)
+        with contextlib.suppress(OSError):  # somebody else asks, too
+            os.rmdir(self.path)

@@ -260,6 +260,7 @@ class Service:
                 self._drop_for_room()
                 return
             self._after_commit(moved)
+        self._commit_wanted = False  # also when what was wanted has changed nothing
         if dispatch:
             self.delivery.dispatch(clock.now, clock.wall_ms, self._spool.body)
 
@@ -274,7 +275,6 @@ class Service:
 
     def _after_commit(self, moved: list[Source]) -> None:
         changes, self._changes = self._changes, Changes()
-        self._commit_wanted = False
         self._spool_trouble = ""
         self._totals.committed(changes.counters)
         self._aggregation.committed()

@@ -87,11 +87,12 @@ def orphans(place: Place, runtime: str) -> Iterator[Place]:
 
 
 def is_private_dir(path: str) -> bool:
-    """Whether ``path`` is there and ours alone."""
-    found = os.lstat(path) if os.path.lexists(path) else None
-    return (
-        found is not None and stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
-    )
+    """Whether ``path`` is there and ours alone. One look: it may go at any moment."""
+    try:
+        found = os.lstat(path)
+    except OSError:
+        return False
+    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
 
 
 def is_stale(directory: str) -> bool:

@@ -49,6 +49,7 @@ def test_what_workers_have_recorded_is_delivered_now(flush: Command) -> None:
         assert [outcome["delivered"] for outcome in found["replies"][0]["outcomes"]] == [1, 1]
         assert flush() == 0
         assert flush.text == "nothing to deliver\n"
+        assert flush.json()["replies"][0]["is_done"], "it answers at once, and not when the time is up"
         workers[0].call()
         assert flush() == 0
         assert flush.text.splitlines()[0] == "all is delivered: 1 window"
