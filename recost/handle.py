@@ -85,10 +85,12 @@ def init(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) ->
     Raises ``ConfigError`` (a ``ValueError``) for a wrong setting, ``TypeError`` for an unknown one, ``ImportError``
     naming the extra when ``local_transport="ws"`` lacks its package.
     """
+    global _switched_off  # noqa: PLW0603 - module state
     resolved = resolve(config, settings, os.environ)
     _import_what_is_missing(resolved)
     with _initialising:
         handle = _init(resolved)
+        _switched_off = not resolved.enabled
     if resolved.enabled:
         patch_imported()
     return handle
@@ -112,9 +114,12 @@ def init_automatically(client: str) -> None:
 
 
 def is_chosen() -> bool:
-    """Whether the program itself, or who acts for it, has decided what is captured here: not ``recost-run`` alone."""
+    """Whether the program itself, or who acts for it, has decided what is captured here: not ``recost-run`` alone.
+
+    ``init(enabled=False)`` is a decision, too. What was disposed of is none any more.
+    """
     current = _runtime.current
-    return current is not None and current.settings is not _automatic
+    return _switched_off or (current is not None and current.settings is not _automatic)
 
 
 def flush(timeout: float = 5.0) -> bool:
@@ -196,6 +201,8 @@ _initialising = new_rlock()
 _newest: Optional[RecostHandle] = None
 _hooked = False
 _called = False
+_switched_off = False
+"""Whether the last ``init()`` said ``enabled=False``; a forked child has it from its parent."""
 _automatic: Optional[RecostConfig] = None
 """The settings that ``init_automatically`` found; a forked child's Runtime has the same object."""
 os.register_at_fork(after_in_child=_renew_lock_in_child)

@@ -20,6 +20,7 @@ from recost.frameworks.django import apps as django
 from recost.frameworks.fastapi import RecostMiddleware
 from recost.frameworks.flask import ReCost as FlaskReCost
 from recost.frameworks.flask import RecostExtension
+from recost.workers import gunicorn
 from tests.harness import run_child
 
 Make = Callable[..., Any]
@@ -66,6 +67,23 @@ def test_without_settings_the_programs_own_init_counts(make: Make):
         assert _runtime.current is own
         make(project_id="other")
         assert settings_now().project_id == "other"
+
+    assert run_child(child) == 0
+
+
+@both
+def test_a_program_that_has_switched_recost_off_stays_so_until_it_says_otherwise(make: Make):
+    def child():
+        recost.init(enabled=False)
+        assert make().handle is not None
+        celery.connect()
+        celery_signals.worker_process_init.send(sender=None)
+        gunicorn.post_fork(None, None)
+        assert _runtime.current is None
+        assert not recost.is_installed()
+        recost.init(project_id="own").dispose()
+        make()
+        assert _runtime.current is not None, "what is disposed of has decided nothing"
 
     assert run_child(child) == 0
 
