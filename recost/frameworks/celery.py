@@ -13,9 +13,9 @@ import os
 from typing import TYPE_CHECKING, Any, Optional
 
 from recost.config import Keywords, RecostConfig, resolve
+from recost.frameworks._running import Running, end_here
 from recost.frameworks._start import Started, need, start
 from recost.handle import is_chosen
-from recost.tags import Origin, origin
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack  # 3.11 has it; no dependency at run time
@@ -43,19 +43,6 @@ def connect(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords])
     signals.worker_shutdown.connect(_dispose, weak=False)
 
 
-class _Running:
-    """A task that runs, and what did before it."""
-
-    __slots__ = ("before", "name")
-
-    def __init__(self, name: str, before: Optional[Origin]) -> None:
-        self.name = name
-        self.before = before
-
-    def __call__(self) -> str:
-        return self.name
-
-
 def _start(**_: object) -> None:
     global _started  # noqa: PLW0603 - this module's state
     if not is_chosen():
@@ -77,9 +64,8 @@ def _dispose(**_: object) -> None:
 def _enter(task: Any, **_: object) -> None:
     # Only a task that is called in the middle of another has one to go back to: what else is there was left behind
     # by one that a time limit struck between two lines.
-    origin.set(_Running(task.name, origin.get() if task.request.is_eager else None))
+    Running(task.name.__str__, is_within=task.request.is_eager)
 
 
 def _leave(**_: object) -> None:
-    running = origin.get()
-    origin.set(running.before if isinstance(running, _Running) else None)
+    end_here()

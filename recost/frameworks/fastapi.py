@@ -107,7 +107,8 @@ def _path(scope: Scope, route: Any) -> str:
 def _mounts(routes: Iterable[Any], root_path: str) -> str:
     """The templates of the mounts that the router went through to get to ``root_path``."""
     for mount in routes:
-        found = hasattr(mount, "routes") and mount.path_regex.match(f"{root_path}/")
+        pattern = getattr(mount, "path_regex", None)  # what goes by the host has routes and no path
+        found = pattern is not None and hasattr(mount, "routes") and pattern.match(f"{root_path}/")
         if found:
             rest = found["path"].rstrip("/")
             return f"{mount.path}{_mounts(_routes(mount), f'/{rest}') if rest else ''}"

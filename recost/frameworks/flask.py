@@ -11,13 +11,16 @@ import warnings
 from typing import TYPE_CHECKING, Any, Optional
 
 from recost.config import Keywords, RecostConfig
+from recost.frameworks._running import Running
 from recost.frameworks._start import need, start
 from recost.handle import RecostHandle
-from recost.tags import origin
 
 if TYPE_CHECKING:
     from flask import Flask
     from typing_extensions import Unpack  # 3.11 has it; no dependency at run time
+
+RUNNING = "_recost_running"
+"""The attribute of Flask's request that holds ours: requests are made within requests, in a view or by a test."""
 
 
 class RecostExtension:
@@ -46,12 +49,28 @@ class RecostExtension:
         app.extensions["recost"] = self
         # signals, not before_request: first of all, whatever the application has registered before
         self._flask.request_started.connect(self._enter, app)
-        self._flask.request_finished.connect(_finish, app)
-        self._flask.request_tearing_down.connect(_tear_down, app)
+        self._flask.request_finished.connect(self._finish, app)
+        self._flask.request_tearing_down.connect(self._tear_down, app)
 
     def _enter(self, app: object, **_: object) -> None:  # noqa: ARG002 - what Flask calls it with
-        rule = self._flask.request.url_rule
-        origin.set(None if rule is None else rule.rule.__str__)
+        request = self._flask.request
+        if not hasattr(request, RUNNING):  # two extensions may serve one application
+            rule = request.url_rule
+            setattr(request, RUNNING, Running(str if rule is None else rule.rule.__str__))
+
+    def _finish(self, app: object, response: Any, **_: object) -> None:  # noqa: ARG002 - likewise
+        if response.is_streamed and not response.direct_passthrough:
+            response.call_on_close(self._running().end)  # its body is still to be made
+        else:
+            self._running().end()
+
+    def _tear_down(self, app: object, exc: Optional[BaseException] = None, **_: object) -> None:  # noqa: ARG002 - likewise
+        if exc is not None and hasattr(self._flask.request, RUNNING):  # there may be no response
+            self._running().end()
+
+    def _running(self) -> Running:
+        running: Running = getattr(self._flask.request, RUNNING)
+        return running
 
 
 class ReCost(RecostExtension):
@@ -62,19 +81,3 @@ class ReCost(RecostExtension):
     ) -> None:
         warnings.warn("ReCost is deprecated: use RecostExtension", DeprecationWarning, stacklevel=2)
         super().__init__(app, config, **settings)
-
-
-def _finish(app: object, response: Any, **_: object) -> None:  # noqa: ARG001 - what Flask calls it with
-    if response.is_streamed and not response.direct_passthrough:
-        response.call_on_close(_leave)  # its body is still to be made
-    else:
-        _leave()
-
-
-def _tear_down(app: object, exc: Optional[BaseException] = None, **_: object) -> None:  # noqa: ARG001 - likewise
-    if exc is not None:  # there may be no response
-        _leave()
-
-
-def _leave() -> None:
-    origin.set(None)

@@ -12,7 +12,7 @@ from typing import Any, Optional
 from asgiref.sync import iscoroutinefunction
 from django.utils.decorators import sync_and_async_middleware
 
-from recost.tags import origin
+from recost.frameworks._running import Running, end_here
 
 
 @sync_and_async_middleware  # type: ignore[untyped-decorator]  # Django has no types
@@ -20,19 +20,27 @@ def middleware(get_response: Callable[[Any], Any]) -> Callable[[Any], Any]:
     """In front of sync and of async views, without a thread between them."""
 
     def enter(request: Any) -> Any:
-        origin.set(functools.partial(route_of, request))
-        return get_response(request)
+        running = Running(functools.partial(route_of, request))
+        try:
+            return get_response(request)
+        except BaseException:  # not an error of a view, of which Django makes a response
+            running.end()
+            raise
 
     async def enter_async(request: Any) -> Any:
-        origin.set(functools.partial(route_of, request))
-        return await get_response(request)
+        running = Running(functools.partial(route_of, request))
+        try:
+            return await get_response(request)
+        except BaseException:
+            running.end()
+            raise
 
     return enter_async if iscoroutinefunction(get_response) else enter
 
 
 def leave(**_: object) -> None:
     """When the response is closed: a streamed one makes calls until then."""
-    origin.set(None)
+    end_here()
 
 
 def route_of(request: Any) -> Optional[str]:
