@@ -1,7 +1,7 @@
 """Every file of recost that is this user's, by directory; what would be lost with it, and who still uses it.
 
-Known by their names, one directory at a time: a directory that a setting names may hold files of somebody else's, and
-those are not ours to remove.  Looks only.
+Known by their whole names, one directory at a time: a directory that a setting names may hold files of somebody else's,
+and those are not ours to remove.  Looks only.
 """
 
 from __future__ import annotations
@@ -9,27 +9,29 @@ from __future__ import annotations
 import contextlib
 import glob
 import os
+import re
 import stat
 from collections.abc import Callable, Iterator
-from fnmatch import fnmatchcase
+from typing import Optional
 
 import msgspec
 
-from recost.leader import has_leader, read_leader, try_lock, unlock
+from recost.leader import WAKE, has_leader, read_leader, try_lock, unlock
 from recost.paths import SHARED_MEMORY, TEMP_DIRECTORIES, lesser_state_dir, local_dir, runtime_dirs, state_dir
 from recost.ring.files import RING_PREFIX
 from recost.ring.layout import HEAD, HEADER_WORDS, PAGE, TAIL, WORD, BadRing, OtherLayout, unpack_header
 from recost_collector.local_files import LLM_LOGS, SUFFIX
 from recost_collector.request_box import FOLDER
+from recost_collector.request_box import OURS as REQUEST_FILES
 from recost_collector.spool_place import LOCK_FILE, is_private_dir
 
-RUNTIME_FILES = (
-    *("ring-*", "new-*", "key-*", "mark-*", "leader.lock", "leader.json", "leader.json~", "spawn.lock", "wake"),
-    *("spool-id", "spool-id~"),
+STATE_FILES = re.compile(r"collector\.log(\.1)?")
+RUNTIME_FILES = re.compile(
+    r"(ring|new)-[0-9a-f]{32}|key-[0-9a-f]{20}~?|mark-[0-9a-f]{8}|leader\.(lock|json~?)|spawn\.lock|wake|spool-id~?"
+    f"|{STATE_FILES.pattern}"
 )
-REQUEST_FILES = ("*.ask", "*.answer", "*.ask~", "*.answer~")
-STATE_FILES = ("collector.log", "collector.log.1")
-SPOOL_FILES = ("spool.sqlite3*", LOCK_FILE, "*.intent", "*.intent~", "quarantine.bin")
+SPOOL_FILES = re.compile(r"spool\.sqlite3.*|spool\.lock|[0-9a-f]{20}\.intent~?|quarantine\.bin")
+TELEMETRY_FILES = re.compile(f".*{re.escape(SUFFIX)}", re.DOTALL)
 SPOOL_NAME = "[0-9a-f]" * 16
 WINDOW_START = b'{"protocolVersion"'
 """How each line of a telemetry file begins."""
@@ -59,13 +61,13 @@ def find(*, local: bool) -> list[Folder]:
     for path in _states():
         folders += _state(path)
     if local:
-        folders.append(_folder(local_dir(), "telemetry", _is_telemetry))
+        folders.append(_folder(local_dir(), "telemetry", TELEMETRY_FILES, _is_telemetry))
     return [folder for folder in folders if folder.files]
 
 
 def telemetry() -> Folder:
     """The user's own telemetry files, which go only when they are asked for."""
-    return _folder(local_dir(), "telemetry", _is_telemetry)
+    return _folder(local_dir(), "telemetry", TELEMETRY_FILES, _is_telemetry)
 
 
 def _runtimes() -> list[str]:
@@ -85,7 +87,7 @@ def _states() -> list[str]:
 
 
 def _runtime(path: str) -> list[Folder]:
-    folder = _folder(path, "runtime", _named(*RUNTIME_FILES, *STATE_FILES))
+    folder = _folder(path, "runtime", RUNTIME_FILES, _is_pipe_if_wake)
     for belonging in folder.files:
         if os.path.basename(belonging.path).startswith(RING_PREFIX):
             _look_at_ring(belonging.path, folder)
@@ -94,47 +96,40 @@ def _runtime(path: str) -> list[Folder]:
         leader = read_leader(path)
         folder.used_by.insert(0, f"collector {leader.pid}" if leader is not None else "a collector")
     requests = os.path.join(path, FOLDER)
-    inner = [_folder(requests, "requests", _named(*REQUEST_FILES))] if is_private_dir(requests) else []
+    inner = [_folder(requests, "requests", REQUEST_FILES)] if is_private_dir(requests) else []
     return [*inner, *_spools(path), folder]
 
 
 def _state(path: str) -> list[Folder]:
-    return [*_spools(path), _folder(path, "state", _named(*STATE_FILES))]
+    return [*_spools(path), _folder(path, "state", STATE_FILES)]
 
 
 def _spools(above: str) -> list[Folder]:
     folders = []
     for path in sorted(glob.glob(f"{glob.escape(above)}/{SPOOL_NAME}")):
         if is_private_dir(path):
-            folder = _folder(path, "spool", _named(*SPOOL_FILES))
+            folder = _folder(path, "spool", SPOOL_FILES)
             if _is_locked(os.path.join(path, LOCK_FILE)):
                 folder.used_by.append("a collector")
             folders.append(folder)
     return folders
 
 
-def _folder(path: str, kind: str, is_ours: Callable[[str], bool]) -> Folder:
+def _folder(path: str, kind: str, names: re.Pattern[str], holds: Optional[Callable[[str], bool]] = None) -> Folder:
+    """The files there with these names, if ``holds``, where given, says that what is in it is ours, too."""
     folder = Folder(path, kind)
     with contextlib.suppress(OSError):
         for name in sorted(os.listdir(path)):
             full = os.path.join(path, name)
             found = os.lstat(full)
-            if not stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and is_ours(full):
+            is_file = not stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid()
+            if is_file and names.fullmatch(name) and (holds is None or holds(full)):
                 folder.files.append(Belonging(full, found.st_size))
     return folder
 
 
-def _named(*patterns: str) -> Callable[[str], bool]:
-    def is_ours(path: str) -> bool:
-        return any(fnmatchcase(os.path.basename(path), pattern) for pattern in patterns)
-
-    return is_ours
-
-
 def _is_telemetry(path: str) -> bool:
     """A file of windows, or the log of LLM calls beside one: a directory of the user's may hold other ones."""
-    if not path.endswith(SUFFIX):
-        return False
     for ending in LLM_LOGS:
         if path.endswith(ending):
             return _is_telemetry(path[: -len(ending)] + SUFFIX)
@@ -144,6 +139,11 @@ def _is_telemetry(path: str) -> bool:
     ):
         return file.read(len(WINDOW_START)) in {WINDOW_START, b""}
     return False
+
+
+def _is_pipe_if_wake(path: str) -> bool:
+    """The one name of ours that anybody might give a file."""
+    return os.path.basename(path) != WAKE or stat.S_ISFIFO(os.lstat(path).st_mode)
 
 
 def _look_at_ring(path: str, folder: Folder) -> None:

@@ -5,9 +5,16 @@ from __future__ import annotations
 import math
 from datetime import datetime, timezone
 
+import msgspec
+
 PICO_PER_USD = 10**12
 LISTED = 5
 _SIZES = ("B", "kB", "MB", "GB", "TB", "PB")
+
+
+def as_json(found: object) -> str:
+    """What ``--json`` prints."""
+    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
 
 
 def money(pico_usd: int) -> str:

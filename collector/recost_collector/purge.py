@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import os
 import sys
+from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from recost.leader import LEADER_LOCK
+from recost.leader import LEADER_LOCK, open_lock, try_lock, unlock
 
 if TYPE_CHECKING:
     from recost_collector.belongings import Folder
     from recost_collector.spool_look import KeptSpool
+
+LOCKS = {"runtime": LEADER_LOCK, "spool": "spool.lock"}
+"""What a collector holds for as long as it works in a folder, by kind."""
 
 _EPILOG = """\
 examples:
@@ -59,6 +64,7 @@ def _run(arguments: argparse.Namespace) -> int:
     elif arguments.yes:
         purged.was_removed = True
         purged.failed = _remove_all(folders, force=arguments.force)
+        purged.left = sum(os.path.lexists(file.path) for folder in folders for file in folder.files)
         purged.exit_code = 1 if purged.failed else 0
     if arguments.json:
         sys.stdout.write(purge_text.to_json(purged))
@@ -78,14 +84,14 @@ def _remove_all(folders: list[Folder], *, force: bool) -> dict[str, str]:
     """Remove the files, then the directories that are empty. Gives what could not be removed, and why."""
     failed: dict[str, str] = {}
     for folder in folders:
-        with contextlib.ExitStack() as held:
-            if folder.kind == "runtime" and not force and not _keep_collectors_out(folder.path, held):
-                failed[folder.path] = "a collector has just started there"
-                continue
-            for file in folder.files:
-                _remove(file.path, failed)
-            if folder.kind == "runtime" and not force:
-                _remove(os.path.join(folder.path, LEADER_LOCK), failed)  # ours of just now, if there was none
+        lock = "" if force else LOCKS.get(folder.kind, "")
+        try:
+            with _held(folder.path, lock):
+                _remove_files(folder, lock, failed)
+        except FileNotFoundError:  # the folder is gone
+            continue
+        except OSError as exc:
+            failed[folder.path] = exc.strerror or str(exc)
         for path in (folder.path, os.path.dirname(folder.path)):
             with contextlib.suppress(OSError):  # not empty: somebody else's files
                 if _is_named_after_us(path, folder):
@@ -93,20 +99,36 @@ def _remove_all(folders: list[Folder], *, force: bool) -> dict[str, str]:
     return failed
 
 
+def _remove_files(folder: Folder, lock: str, failed: dict[str, str]) -> None:
+    """The lock last: until then nobody takes up what is half removed."""
+    path_of_lock = os.path.join(folder.path, lock)
+    for path in (file.path for file in folder.files if file.path != path_of_lock):
+        _remove(path, failed)
+    if lock:
+        _remove(path_of_lock, failed)  # it may be ours of just now
+
+
+@contextlib.contextmanager
+def _held(directory: str, lock: str) -> Iterator[None]:
+    """Keep collectors out; an empty ``lock``: nobody needs one there. Raises ``OSError`` when one is at work."""
+    if not lock:
+        yield
+        return
+    fd = open_lock(directory, lock)
+    try:
+        if not try_lock(fd):
+            raise BlockingIOError(errno.EWOULDBLOCK, "a collector has just started there")
+        try:
+            yield
+        finally:
+            unlock(fd)
+    finally:
+        os.close(fd)
+
+
 def _is_named_after_us(path: str, folder: Folder) -> bool:
     """The directory itself, and of those above it ``~/.recost``."""
     return path == folder.path or os.path.basename(path) == ".recost"
-
-
-def _keep_collectors_out(directory: str, held: contextlib.ExitStack) -> bool:
-    """Hold the leader lock until ``held`` ends. False: somebody has it."""
-    from recost_collector.election import Election  # noqa: PLC0415 - only when something is removed
-
-    election = Election(directory)
-    if not election.win(0.0):
-        return False
-    held.callback(election.resign)
-    return True
 
 
 def _remove(path: str, failed: dict[str, str]) -> None:

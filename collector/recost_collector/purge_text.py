@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import Optional
 
-import msgspec
-
 from recost_collector.belongings import Folder
-from recost_collector.figures import plural, printable, size
+from recost_collector.figures import as_json, plural, printable, size
 from recost_collector.spool_look import KeptSpool
 
 SHOWN = 20
@@ -23,6 +21,9 @@ class Purged:
         """Telemetry files that nobody asked to remove."""
         self.was_removed = False
         self.failed: dict[str, str] = {}
+        """Files and folders, with the reason."""
+        self.left = 0
+        """Files that were to be removed and are there still."""
         self.exit_code = 0
 
     @property
@@ -44,14 +45,14 @@ class Purged:
 def to_json(purged: Purged) -> str:
     found = {
         "exit_code": purged.exit_code,
-        "removed": purged.files - len(purged.failed) if purged.was_removed else 0,
+        "removed": purged.files - purged.left if purged.was_removed else 0,
         "folders": purged.folders,
         "windows_waiting": purged.windows("waiting"),
         "windows_parked": purged.windows("parked"),
         "open_windows": purged.open_windows,
         "failed": [{"path": path, "why": why} for path, why in purged.failed.items()],
     }
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+    return as_json(found)
 
 
 def to_text(purged: Purged, *, asked_to_remove: bool) -> str:
@@ -104,7 +105,7 @@ def _verdict(purged: Purged, *, asked_to_remove: bool) -> str:
     if not purged.files:
         return "no files of recost"
     if purged.was_removed:
-        return f"removed: {plural(purged.files - len(purged.failed), 'file')}"
+        return f"removed: {plural(purged.files - purged.left, 'file')}"
     if asked_to_remove:
         users = ", ".join(purged.users[:5]) + (f" and {len(purged.users) - 5} more" if len(purged.users) > 5 else "")
         return f"refused, nothing was removed: at work are {users}; end them first (or --force)"

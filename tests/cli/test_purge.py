@@ -6,7 +6,9 @@ import os
 import time
 from pathlib import Path
 
+from recost_collector import belongings
 from recost_collector.cli import main
+from recost_collector.purge import _remove_all
 from tests.cli.hosts import (
     Command,
     foreground,
@@ -14,7 +16,7 @@ from tests.cli.hosts import (
     runtime_files,
     stopped,
 )
-from tests.collector.collecting import Worker, file_session, total
+from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
 from tests.harness import wait_until
 
 
@@ -128,3 +130,30 @@ def test_a_linked_directory_is_not_entered(purge: Command, tmp_path: Path) -> No
 
     assert purge("--yes") == 0
     assert (target / "spool.sqlite3").exists()
+
+
+def test_files_whose_names_only_resemble_ours_stay(purge: Command) -> None:
+    """A setting may name a directory of the user's as the place for rings."""
+    folder = Path(runtime())
+    names = ["key-backup.pem", "new-report.txt", "ring-of-fire.mp3", "mark-twain.txt", "wake", "leader.json.bak"]
+    for name in names:
+        (folder / name).write_text("mine")
+    spool = Path(os.environ["RECOST_STATE_DIR"]) / ("a" * 16)
+    spool.mkdir(mode=0o700, parents=True)
+    (spool / "letter.intent").write_text("mine")
+
+    assert purge("--yes") == 0
+    assert purge.text == "no files of recost\n"
+    assert sorted(file.name for file in folder.iterdir()) == sorted(names)
+    assert (spool / "letter.intent").exists()
+
+
+def test_a_collector_that_starts_after_the_look_keeps_its_spool() -> None:
+    leave_waiting_file()
+    folders = belongings.find(local=False)
+    with collector() as leadership:
+        failed = _remove_all(folders, force=False)
+
+        assert failed == dict.fromkeys((runtime(), leadership.state_dir), "a collector has just started there")
+        assert (Path(leadership.state_dir) / "spool.sqlite3").exists()
+        turn_until(leadership, total, what="the window that waited")
