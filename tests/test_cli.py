@@ -234,6 +234,18 @@ def test_help_is_there(command: str) -> None:
     assert "usage: recost-collector" in done.stdout
 
 
+def test_what_a_terminal_cannot_show_becomes_a_question_mark(tmp_path: Path) -> None:
+    state = tmp_path / "\N{LATIN SMALL LETTER E WITH ACUTE}tat"
+    state.mkdir(mode=0o700)
+    (state / "collector.log").touch()
+
+    done = cli("purge", "--yes", RECOST_STATE_DIR=str(state), PYTHONIOENCODING="ascii")
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert f"{tmp_path}/?tat/collector.log" in done.stdout
+    assert not list(tmp_path.glob("*tat/*"))
+
+
 def test_status_shows_rings_that_the_runtime_directory_did_not_take(tmp_path: Path) -> None:
     """They are in the temp directory, with a collector of their own."""
     in_the_way = tmp_path / "file"

@@ -1,12 +1,13 @@
 """``recost-collector``: run a collector, ask how things stand, report what was spent.
 
 Exit codes: 0 fine, also idle; 1 unhealthy; 2 usage; 3 no collector although rings or spool hold something;
-4 what was asked for cannot be reached.
+4 what was asked for cannot be reached; 130 ended by Ctrl-C before it was through.
 """
 
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import sys
 from typing import Optional
@@ -14,7 +15,7 @@ from typing import Optional
 from recost import __version__
 from recost.errors import RecostError
 
-OK, UNHEALTHY, USAGE, NOT_RUNNING, UNREACHABLE = 0, 1, 2, 3, 4
+OK, UNHEALTHY, USAGE, NOT_RUNNING, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
 _EXAMPLES = """examples:
   recost-collector status                  how rings, spool and delivery stand
@@ -29,6 +30,9 @@ _EXAMPLES = """examples:
 
 def main(argv: Optional[list[str]] = None) -> int:
     """The console script. Never a traceback for what a user can get wrong."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a character that the terminal's encoding lacks becomes ?
     arguments = _parser().parse_args(argv)
     try:
         code: int = arguments.act(arguments)
@@ -39,7 +43,7 @@ def main(argv: Optional[list[str]] = None) -> int:
         sys.stderr.write(f"recost-collector: {exc}\n")
         return UNREACHABLE
     except KeyboardInterrupt:
-        return OK
+        return OK if getattr(arguments, "ends_by_ctrl_c", False) else INTERRUPTED
     return code
 
 
@@ -67,7 +71,7 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         description="Lead in the foreground until SIGTERM, with the log on stderr. Workers start no collector of their"
         ' own while it leads; with collector="external" they never do.',
     )
-    command.set_defaults(act=_run)
+    command.set_defaults(act=_run, ends_by_ctrl_c=True)
 
 
 def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

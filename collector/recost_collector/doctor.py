@@ -7,7 +7,6 @@ import contextlib
 import functools
 import shutil
 import sys
-from typing import TextIO
 
 MOST_RECORDS = 1_000_000
 MOST_SECONDS = 60.0
@@ -93,11 +92,11 @@ def run(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 
     findings = checkup.check(arguments.paths, arguments.runtime_dir, arguments.records)
     if arguments.json:
-        _write(sys.stdout, checkup.to_json(findings))
+        sys.stdout.write(checkup.to_json(findings))
     else:
-        _write(sys.stdout, doctor_text.to_text(findings, shutil.get_terminal_size((0, 0)).columns))
+        sys.stdout.write(doctor_text.to_text(findings, shutil.get_terminal_size((0, 0)).columns))
     for path, why in findings.unreachable.items():
-        _write(sys.stderr, f"recost-collector doctor: cannot look at {figures.printable(path)}: {why}\n")
+        sys.stderr.write(f"recost-collector doctor: cannot look at {figures.printable(path)}: {why}\n")
     return findings.exit_code
 
 
@@ -108,7 +107,7 @@ def _examine(command: argparse.ArgumentParser, arguments: argparse.Namespace) ->
 
     found = examination.examine(reach=arguments.reach, timeout_s=arguments.timeout)
     painter = paint.Painter(sys.stdout)
-    _write(sys.stdout, examination.to_json(found) if arguments.json else examination_text.to_text(found, painter))
+    sys.stdout.write(examination.to_json(found) if arguments.json else examination_text.to_text(found, painter))
     return found.exit_code
 
 
@@ -124,9 +123,3 @@ def _count(text: str) -> int:
         if 0 < int(text) <= MOST_RECORDS:
             return int(text)
     raise argparse.ArgumentTypeError(f"{text!r}: want a number from 1 to {MOST_RECORDS:,}")
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """A character that the terminal's encoding lacks becomes ``?``."""
-    encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "replace").decode(encoding))

@@ -135,6 +135,22 @@ def test_a_stopped_collector_is_named_in_time(flush: Command, monkeypatch: pytes
         worker.leave()
 
 
+def test_ctrl_c_before_the_outcome_is_known_is_no_success(flush: Command) -> None:
+    with stopped():
+        worker = Worker(file_session())
+        worker.call()
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        presser = threading.Thread(target=lambda: (wait_until(_asked), os.kill(os.getpid(), signal.SIGINT)))
+        presser.start()
+        try:
+            assert flush() == 130
+        finally:
+            signal.signal(signal.SIGINT, before)
+        presser.join()
+        assert "requests" not in runtime_files()
+        worker.leave()
+
+
 def test_a_slow_destination_does_not_hold_the_command_up(flush: Command) -> None:
     """The collector answers when the time is up, and goes on."""
     with CloudStandIn(keys={KEY}, host="127.0.0.2") as service, foreground() as process:
