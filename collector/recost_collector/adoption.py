@@ -21,7 +21,7 @@ from recost_collector.changes import FINISHED, Changes, Kept, StoredFrame
 from recost_collector.exporters import INTENT
 from recost_collector.open_window import OpenWindow
 from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble
-from recost_collector.spool_peek import peek, peek_cursors
+from recost_collector.spool_peek import Peek, peek
 from recost_collector.spool_place import Place, is_stale, orphans, remove
 from recost_collector.spool_rows import UNREADABLE
 
@@ -50,8 +50,7 @@ class Adoption:
         adopted: list[Changes] = []
         for orphan in orphans(self._place, self._runtime):
             try:
-                if self._may_adopt(orphan):
-                    self._go_on_from(orphan)
+                if orphan.directory not in self._damaged and self._take_up(orphan):
                     adopted.extend(self._adopt(orphan))
                     continue
             except (SpoolTrouble, OSError, *UNREADABLE) as exc:
@@ -65,14 +64,17 @@ class Adoption:
         self._is_first = False
         return adopted
 
-    def _may_adopt(self, orphan: Place) -> bool:
-        """False while its rings may live: whoever leads there goes on with it."""
-        if orphan.directory in self._damaged:
+    def _take_up(self, orphan: Place) -> bool:
+        """True: it is to be adopted. False while its rings may live: whoever leads there goes on with it."""
+        found = peek(orphan.directory)
+        is_ours = self._is_ours(orphan, found)
+        if found.has_rings and found.boot == boot_id().hex() and not is_ours and not is_stale(orphan.directory):
             return False
-        rings, boot = peek(orphan.directory)
-        return not rings or boot != boot_id().hex() or is_stale(orphan.directory) or self._is_ours(orphan)
+        if self._is_first and is_ours:  # later on it is we who have read the rings further
+            self._go_on_from(found)
+        return True
 
-    def _is_ours(self, orphan: Place) -> bool:
+    def _is_ours(self, orphan: Place, found: Peek) -> bool:
         """Written by a leader of our own runtime directory.
 
         Under its id at another place: the disk took none then, or takes none now.  Under another id, with rings that
@@ -80,18 +82,15 @@ class Adoption:
         """
         if os.path.basename(orphan.directory) == os.path.basename(self._place.directory):
             return True
-        rings = {RING_PREFIX + name for name in peek_cursors(orphan.directory)}
-        return not rings.isdisjoint(os.listdir(self._runtime))
+        return not {RING_PREFIX + name for name in found.cursors}.isdisjoint(os.listdir(self._runtime))
 
-    def _go_on_from(self, orphan: Place) -> None:
-        """Where it was we who wrote it: begin to read at its cursors, also when the disk takes nothing and it stays."""
-        if not self._is_first or not self._is_ours(orphan):  # later on it is we who have read the rings further
-            return
+    def _go_on_from(self, found: Peek) -> None:
+        """It was we who wrote it: begin to read at its cursors, also when the disk takes nothing and it stays."""
         known = self._spool.cursors()
         ours = Changes()
         ours.cursors = {
             ring: cursor
-            for ring, cursor in peek_cursors(orphan.directory).items()
+            for ring, cursor in found.cursors.items()
             if ring not in known or _is_behind(known[ring], cursor)
         }
         if ours.cursors:

@@ -46,6 +46,11 @@ class StoredFrame(msgspec.Struct):
     parts: tuple[Part, ...] = ()
 
 
+def with_status(reason: str, status: int) -> str:
+    """Why a frame was refused, with the status if the reason does not name it."""
+    return f"{reason} ({status})" if status and str(status) not in reason else reason
+
+
 class KeyState(msgspec.Struct):
     """How delivery stands for one (destination, key). Times: ms since the epoch."""
 

@@ -7,12 +7,10 @@ import stat
 import time
 from typing import Optional
 
-import msgspec
-
 from recost.leader import LEADER_INFO, LEADER_LOCK, Leader, read_leader, sign_of_life
 from recost.paths import WRITABLE_BY_OTHERS, pid_namespace, runtime_dirs
 from recost.ring.files import RING_PREFIX, UNFINISHED_PREFIX
-from recost_collector.figures import size
+from recost_collector.figures import as_json, size
 from recost_collector.ring_facts import CollectorFacts, DirectoryReport, Findings, Problem, RingReport
 from recost_collector.ring_look import Locks, heartbeat, locked_by, look, read_locks
 
@@ -48,7 +46,7 @@ def check(paths: list[str], directory: Optional[str], keep: int) -> Findings:
 
 def to_json(findings: Findings) -> str:
     """One object; ``doctor --help`` lists its fields."""
-    return msgspec.json.format(msgspec.json.encode(findings), indent=2).decode() + "\n"
+    return as_json(findings)
 
 
 class _Checkup:

@@ -101,7 +101,7 @@ class Delivery:
         changes.changed_frames.extend(frames)
         self.flush(destination_id, wall_ms, changes)
 
-    def delete(self, destination_id: str, frames: Collection[StoredFrame], _wall_ms: int, changes: Changes) -> None:
+    def delete(self, destination_id: str, frames: Collection[StoredFrame], changes: Changes) -> None:
         """Lose parked frames, because a person says so; they count as dropped."""
         lane = self.lanes[destination_id]
         for frame in frames:

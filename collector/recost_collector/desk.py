@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable
 
-from recost_collector.changes import Changes, StoredFrame
+from recost_collector.changes import Changes, StoredFrame, with_status
 from recost_collector.clock import read_clock
 from recost_collector.delivery import Delivery
 from recost_collector.lane import Lane
@@ -52,10 +52,13 @@ class Case:
                 delivery.flush(name, wall_ms, changes)
                 continue
             frames = _picked(self.request, lane)
-            if frames:
-                self._counts[name] = len(frames)
-                act = delivery.retry if self.request.want == "retry" else delivery.delete
-                act(name, frames, wall_ms, changes)
+            if not frames:
+                continue
+            self._counts[name] = len(frames)
+            if self.request.want == "retry":
+                delivery.retry(name, frames, wall_ms, changes)
+            else:
+                delivery.delete(name, frames, changes)
 
     def _outcome(self, name: str, lane: Lane, wall_ms: int) -> Outcome:
         count = self._counts.get(name, 0)
@@ -131,13 +134,9 @@ def _has_something(outcome: Outcome) -> bool:
 
 
 def _why(lane: Lane, wall_ms: int) -> str:
-    reasons = list(dict.fromkeys(_reason(frame) for frame in lane.parked.values()))[:MAX_REASONS]
+    reasons = list(dict.fromkeys(with_status(frame.reason, frame.status) for frame in lane.parked.values()))[
+        :MAX_REASONS
+    ]
     if lane.frames:
         reasons.insert(0, lane.standing.why_blocked(wall_ms) or lane.state.last_error or "the attempt is under way")
     return "; ".join(dict.fromkeys(filter(None, reasons)))
-
-
-def _reason(frame: StoredFrame) -> str:
-    return (
-        f"{frame.reason} ({frame.status})" if frame.status and str(frame.status) not in frame.reason else frame.reason
-    )

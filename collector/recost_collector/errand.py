@@ -11,7 +11,7 @@ from recost.leader import read_leader
 from recost.paths import PrivateDirError, make_private_dir, runtime_dirs
 from recost.ring.files import RING_PREFIX
 from recost_collector import asking, spool_look
-from recost_collector.figures import plural, printable
+from recost_collector.figures import as_json, plural, printable
 from recost_collector.request_box import Outcome, Request
 
 OK, UNHEALTHY, NOT_RUNNING, UNREACHABLE = 0, 1, 3, 4
@@ -45,7 +45,7 @@ def run(request: Request) -> Result:
 
 
 def to_json(result: Result) -> str:
-    return msgspec.json.format(msgspec.json.encode(result), indent=2).decode() + "\n"
+    return as_json(result)
 
 
 def outcomes(result: Result) -> list[Outcome]:

@@ -10,6 +10,7 @@ from recost.config import RecostConfig
 from recost.paths import runtime_dir
 from recost_collector import status
 from recost_collector.checks import Check, fail, host, network, places, settings
+from recost_collector.figures import as_json
 
 PRECEDENCE = (4, 1, 3)
 """Of exit codes: the first of these that there is counts."""
@@ -42,7 +43,7 @@ def examine(*, reach: bool, timeout_s: float) -> Examination:
 
 
 def to_json(examination: Examination) -> str:
-    return msgspec.json.format(msgspec.json.encode(examination), indent=2).decode() + "\n"
+    return as_json(examination)
 
 
 def _guarded(name: str, checks: Iterator[Check]) -> Iterator[Check]:

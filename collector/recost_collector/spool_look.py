@@ -7,17 +7,15 @@ import os
 import sqlite3
 from collections.abc import Iterator
 from typing import Literal
-from urllib.parse import quote
 
 import msgspec
 
 from recost import session
 from recost.event import UNDECODABLE
 from recost.paths import lesser_state_dir, runtime_dirs, state_dir
-from recost_collector.spool import SPOOL_FILE
+from recost_collector.spool import SPOOL_FILE, SpoolTrouble
+from recost_collector.spool_peek import open_to_read
 from recost_collector.spool_place import ID_FILE, is_private_dir
-
-BUSY_S = 1.0
 
 
 class KeptWindow(msgspec.Struct):
@@ -83,12 +81,11 @@ def _id_of(runtime: str) -> str:
 
 def _read(directory: str, runtime: str) -> KeptSpool:
     spool = KeptSpool(directory, runtime)
-    uri = f"file:{quote(os.path.join(directory, SPOOL_FILE))}?mode=ro"
     try:
-        with contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as db:
+        with open_to_read(directory) as db:
             spool.open_windows = db.execute("SELECT count(DISTINCT session) FROM deltas").fetchone()[0]
             spool.windows = list(_windows(db))
-    except (sqlite3.Error, TypeError, ValueError, *UNDECODABLE) as exc:
+    except (SpoolTrouble, TypeError, ValueError, *UNDECODABLE) as exc:
         spool.trouble = f"the spool cannot be read: {exc}; the collector moves it aside at its next start"
     return spool
 

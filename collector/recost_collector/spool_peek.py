@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
+from typing import NamedTuple
 from urllib.parse import quote
 
 from recost.ring.reader import Cursor
@@ -13,25 +14,32 @@ from recost_collector.changes import FINISHED
 from recost_collector.spool import SPOOL_FILE, SpoolDamaged, trouble
 from recost_collector.spool_rows import Rows
 
+BUSY_S = 1.0
 
-def peek(directory: str) -> tuple[int, str]:
-    """(rings with a cursor, boot id) of the spool in ``directory``."""
-    with _open(directory) as db:
+
+class Peek(NamedTuple):
+    boot: str
+    cursors: dict[str, Cursor]
+    """How far each ring has been read by whom that spool belongs to."""
+
+    @property
+    def has_rings(self) -> bool:
+        """That are not read to their end."""
+        return any(cursor.sequence != FINISHED for cursor in self.cursors.values())
+
+
+def peek(directory: str) -> Peek:
+    """Of the spool in ``directory``."""
+    with open_to_read(directory) as db:
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise SpoolDamaged("quick_check found damage")
-        rings = db.execute("SELECT count(*) FROM cursors WHERE sequence <> ?", (FINISHED,)).fetchone()[0]
         boot = db.execute("SELECT value FROM meta WHERE name = 'boot_id'").fetchone()
-        return rings, boot[0] if boot else ""
-
-
-def peek_cursors(directory: str) -> dict[str, Cursor]:
-    """How far each ring has been read by whom that spool belongs to."""
-    with _open(directory) as db:
-        return dict(Rows(db).cursors())
+        return Peek(boot[0] if boot else "", dict(Rows(db).cursors()))
 
 
 @contextlib.contextmanager
-def _open(directory: str) -> Iterator[sqlite3.Connection]:
+def open_to_read(directory: str) -> Iterator[sqlite3.Connection]:
+    """The database of the spool in ``directory``, for as long as the block takes."""
     uri = f"file:{quote(os.path.join(directory, SPOOL_FILE))}?mode=ro"
-    with trouble(), contextlib.closing(sqlite3.connect(uri, uri=True, timeout=1.0)) as db:
+    with trouble(), contextlib.closing(sqlite3.connect(uri, uri=True, timeout=BUSY_S)) as db:
         yield db

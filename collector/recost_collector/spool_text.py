@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import time
 
-import msgspec
-
-from recost_collector.figures import ago, plural, printable, size
+from recost_collector.changes import with_status
+from recost_collector.figures import ago, as_json, plural, printable, size
 from recost_collector.spool_look import KeptSpool, KeptWindow
 
 _HEAD = ("id", "state", "age", "size", "entries", "tries", "reason")
@@ -14,7 +13,7 @@ _RIGHT = frozenset({"id", "age", "size", "entries", "tries"})
 
 
 def to_json(spools: list[KeptSpool]) -> str:
-    return msgspec.json.format(msgspec.json.encode(spools), indent=2).decode() + "\n"
+    return as_json(spools)
 
 
 def to_text(spools: list[KeptSpool], most: int) -> str:
@@ -68,7 +67,6 @@ def _line(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _row(window: KeptWindow, now_ms: int) -> tuple[str, ...]:
-    status = f" ({window.status})" if window.status and str(window.status) not in window.reason else ""
     age = ago(now_ms - window.closed_at_ms)
     counts = (f"{window.entries:,}", f"{window.tries:,}")
-    return (str(window.id), window.state, age, size(window.bytes), *counts, f"{window.reason}{status}")
+    return (str(window.id), window.state, age, size(window.bytes), *counts, with_status(window.reason, window.status))
