@@ -11,8 +11,8 @@ import string
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
-from recost._hosts import normal_host, split_base_url
 from recost.errors import ConfigError
+from recost.hosts import normal_host, split_base_url
 from recost.ring.layout import MAX_CAPACITY, MIN_CAPACITY
 from recost.session import ProviderDef
 

@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn, Optional
 
 from recost._checks import check_flag, redact, shown
-from recost._hosts import is_loopback, split_base_url
 from recost._settings import SETTINGS, CollectorMode, Keywords, LocalTransportMode, TransportMode, read_flag
 from recost.errors import ConfigError
+from recost.hosts import travels_unencrypted
 from recost.session import ProviderDef
 
 if TYPE_CHECKING:
@@ -215,8 +215,7 @@ def _check_destination(settings: RecostConfig) -> None:
     if settings.api_key is not None:
         if settings.project_id is None:
             raise ConfigError("project_id", None, "the project's id in cloud mode (project_id or RECOST_PROJECT_ID)")
-        url = split_base_url(settings.base_url)
-        if url is not None and url.scheme == "http" and not is_loopback(url.host):
+        if travels_unencrypted(settings.base_url):
             logger.warning("the API key will travel unencrypted: base_url=%s; use https", settings.base_url)
     elif settings.local_transport == "ws" and not _is_installed("websockets"):
         text = "local_transport='ws' needs the package websockets: pip install 'recost[local]'"

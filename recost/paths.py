@@ -159,6 +159,15 @@ def open_private_dir(path: str) -> int:
     return fd
 
 
+def check_private_dir(path: str) -> None:
+    """For who only looks: raises what ``open_private_dir`` would, ``FileNotFoundError`` where it would make one."""
+    fd = _open_dir(os.path.abspath(path))
+    try:
+        _refuse_unsafe(path, os.fstat(fd))
+    finally:
+        os.close(fd)
+
+
 def make_private_dir(path: str) -> None:
     """As ``open_private_dir``, for who needs no descriptor."""
     os.close(open_private_dir(path))

@@ -10,29 +10,30 @@ import os
 import sqlite3
 import time
 from typing import Optional
-from urllib.parse import quote
 
 import msgspec
 
 from recost import session
 from recost.event import UNDECODABLE
 from recost.leader import LEADER_LOCK, Leader, has_leader, read_leader
-from recost.paths import open_private_dir, process_start, runtime_dirs
-from recost.ring.files import RING_PREFIX, RingFile, open_ring
+from recost.paths import check_private_dir, process_start, runtime_dirs
+from recost.ring.files import RING_PREFIX
 from recost.ring.layout import (
     DROPPED_BIG,
     DROPPED_FULL,
     FAULTS,
     HEAD,
-    HEARTBEAT,
     LOST,
     RECORDS,
     TAIL,
     BadRing,
     OtherLayout,
 )
-from recost_collector.changes import DestinationState
-from recost_collector.spool import SPOOL_FILE
+from recost_collector.changes import DestinationState, with_status
+from recost_collector.figures import as_json
+from recost_collector.ring_peek import RingPeek, beat, peek
+from recost_collector.spool import SPOOL_FILE, SpoolTrouble
+from recost_collector.spool_peek import open_to_read
 from recost_collector.spool_place import ID_FILE
 from recost_collector.status_judge import judge
 
@@ -139,7 +140,7 @@ def _look(directory: str) -> Status:
     status = nothing(directory)
     if not os.path.lexists(directory):
         return status
-    os.close(open_private_dir(directory))
+    check_private_dir(directory)
     status.leader = read_leader(directory)
     status.leading = os.path.exists(os.path.join(directory, LEADER_LOCK)) and has_leader(directory)
     _read_rings(directory, status)
@@ -149,7 +150,7 @@ def _look(directory: str) -> Status:
 
 
 def to_json(status: Status) -> str:
-    return msgspec.json.format(msgspec.json.encode(status), indent=2).decode() + "\n"
+    return as_json(status)
 
 
 def _read_rings(directory: str, status: Status) -> None:
@@ -159,9 +160,9 @@ def _read_rings(directory: str, status: Status) -> None:
             if not name.startswith(RING_PREFIX):
                 continue
             try:
-                file = open_ring(os.path.join(directory, name))
-                opened.callback(file.close)
-                found = session.decode(file.session_block).session
+                fd = os.open(os.path.join(directory, name), os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+                opened.callback(os.close, fd)
+                found = peek(fd)
             except FileNotFoundError:
                 continue
             except OtherLayout as exc:
@@ -170,23 +171,23 @@ def _read_rings(directory: str, status: Status) -> None:
             except (BadRing, OSError, ValueError, *UNDECODABLE) as exc:
                 status.refused[name] = str(exc)
                 continue
-            status.rings.append(_ring_status(name, file, found))
-            beats.append((file.words, file.words[HEARTBEAT]))
+            status.rings.append(_ring_status(name, found))
+            beats.append((fd, beat(fd)))
         if beats:
             status.beating = _wait_for_beat(beats)
 
 
-def _ring_status(name: str, file: RingFile, found: session.Session) -> RingStatus:
-    words, header = file.words, file.header
+def _ring_status(name: str, found: RingPeek) -> RingStatus:
+    header, words, registered = found
     same_namespace = header.pid_namespace == os.stat("/proc/self/ns/pid").st_ino if os.path.exists("/proc") else True
     return RingStatus(
         name=name,
         pid=header.pid,
         alive=process_start(header.pid) == header.process_start if same_namespace else None,
-        project=found.destination.project_id,
-        environment=found.environment,
-        destination=found.destination.url,
-        sdk_version=found.sdk_version,
+        project=registered.destination.project_id,
+        environment=registered.environment,
+        destination=registered.destination.url,
+        sdk_version=registered.sdk_version,
         recorded=words[RECORDS],
         backlog_bytes=max(0, words[TAIL] - words[HEAD]),
         capacity_bytes=header.capacity,
@@ -196,9 +197,9 @@ def _ring_status(name: str, file: RingFile, found: session.Session) -> RingStatu
     )
 
 
-def _wait_for_beat(beats: list[tuple[memoryview, int]]) -> bool:
+def _wait_for_beat(beats: list[tuple[int, bytes]]) -> bool:
     deadline = time.monotonic() + BEAT_WAIT_S
-    while all(words[HEARTBEAT] == before for words, before in beats):
+    while all(beat(fd) == before for fd, before in beats):
         if time.monotonic() > deadline:
             return False
         time.sleep(0.02)
@@ -210,9 +211,9 @@ def _read_spool(directory: str, status: Status) -> None:
     if path is None:
         return
     try:
-        with contextlib.closing(sqlite3.connect(f"file:{quote(path)}?mode=ro", uri=True, timeout=1.0)) as db:
+        with open_to_read(os.path.dirname(path)) as db:
             _read_rows(db, status)
-    except (sqlite3.Error, TypeError, *UNDECODABLE) as exc:
+    except (SpoolTrouble, TypeError, *UNDECODABLE) as exc:
         text = f"the spool cannot be read: {exc}; the collector moves it aside at its next start: {path}"
         status.problems.append(text)
 
@@ -233,7 +234,7 @@ def _read_rows(db: sqlite3.Connection, status: Status) -> None:
         "SELECT destination, status, reason FROM frames WHERE parked"
         " GROUP BY destination, status, reason ORDER BY count(*) DESC"
     ):
-        reasons.setdefault(name, []).append(f"{reason} ({code})" if code and str(code) not in reason else reason)
+        reasons.setdefault(name, []).append(with_status(reason, code))
     for name, destination, state in db.execute("SELECT id, destination, state FROM destinations"):
         status.destinations.append(
             _destination_status(destination, state, waiting.get(name, (0, 0, 0)), reasons.get(name, []))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple, Optional
 
-from recost._hosts import normal_host
 from recost.bucket import pico_usd
+from recost.hosts import normal_host
 from recost.testing.call import Call
 from recost.testing.table import format_cents
 

@@ -19,7 +19,7 @@ from recost.ring.files import affordable, create_ring
 from recost.ring.layout import HEARTBEAT, MAX_CAPACITY, MIN_CAPACITY
 from recost.session import Destination, Registration, Session
 from recost_collector import examination
-from recost_collector.checks import host
+from recost_collector.checks import host, settings
 from tests.cli.hosts import KEY, Command, cloud_session, foreground, leave_waiting_file, leave_window, runtime_files
 from tests.collector.collecting import Worker, collector, file_session, runtime, turn_until
 from tests.harness import free_port, wait_until
@@ -300,4 +300,39 @@ def test_it_starts_no_collector(doctor: Command) -> None:
 
     assert doctor() == 3
     assert read_leader(runtime()) is None
+    worker.leave()
+
+
+@pytest.mark.parametrize(
+    ("host_", "is_safe"),
+    [("localhost", True), ("[::1]:8", True), ("localhost.example.com", False), ("127.a.test", False)],
+)
+def test_a_key_that_would_travel_unencrypted_is_told_whatever_the_host_resembles(
+    monkeypatch: pytest.MonkeyPatch, host_: str, is_safe: bool
+) -> None:
+    monkeypatch.setenv("RECOST_API_KEY", KEY)
+    monkeypatch.setenv("RECOST_PROJECT_ID", "shop")
+    monkeypatch.setenv("RECOST_BASE_URL", f"http://{host_}")
+
+    (found,) = settings.check(settings.read(), [])
+
+    assert ("travels unencrypted" in found.text) is not is_safe
+
+
+def test_an_examination_changes_no_mode_and_fills_no_ring(doctor: Command) -> None:
+    """On a full file system it must take no room."""
+    worker = Worker(file_session())
+    os.chmod(runtime(), 0o750)
+    path = worker.ring.path
+    with open(path, "r+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        file.truncate(size // 2)
+        file.truncate(size)  # a hole
+    held = os.stat(path).st_blocks
+
+    doctor()
+
+    assert len(Command(doctor._capture, "status").json()["rings"]) == 1
+    assert os.stat(os.environ["RECOST_RUNTIME_DIR"]).st_mode & 0o777 == 0o750
+    assert os.stat(path).st_blocks == held
     worker.leave()

@@ -13,6 +13,7 @@ from urllib.request import getproxies_environment
 import urllib3
 
 from recost.config import RecostConfig
+from recost.hosts import is_loopback
 from recost.session import Destination
 from recost_collector.checks import Check, fail, ok, warn
 from recost_collector.exporters.pool import Unusable, open_pool, proxy_for
@@ -51,7 +52,7 @@ def _way(destination: Destination) -> Check:
         return ok("proxy", f"{destination.url}: none by this environment")
     shown = proxy.rpartition("@")[2].partition("://")[2] or proxy.rpartition("@")[2]
     host = urlsplit(destination.url).hostname or ""
-    if host == "localhost" or host.startswith("127.") or host == "::1":
+    if is_loopback(host):
         return warn("proxy", f"{destination.url} is on this machine, and goes through {shown}", f"NO_PROXY={host}")
     return ok("proxy", f"{destination.url} goes through {shown}")
 

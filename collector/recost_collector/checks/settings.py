@@ -12,6 +12,7 @@ from typing import NamedTuple, Optional
 
 from recost.config import PREFIX, RecostConfig, resolve
 from recost.errors import ConfigError
+from recost.hosts import travels_unencrypted
 from recost_collector.checks import Check, fail, ok, warn
 
 OTHER_VARIABLES = frozenset(
@@ -61,15 +62,10 @@ def _values(settings: Settings) -> Check:
     if not config.enabled or config.api_key is None:
         how = f"windows go to {'a file' if config.local_transport == 'file' else 'a WebSocket listener'}"
         return ok("settings", f"local mode by this environment: {how}; arguments of init() count more")
-    if config.base_url.startswith("http:") and not _is_loopback(config.base_url):
+    if travels_unencrypted(config.base_url):
         text = f"the key travels unencrypted to {config.base_url}"
         return warn("settings", text, "use https in RECOST_BASE_URL")
     return ok("settings", f"cloud mode by this environment: project {config.project_id} at {config.base_url}")
-
-
-def _is_loopback(url: str) -> bool:
-    host = url.partition("://")[2].partition("/")[0]
-    return host.startswith(("127.", "localhost", "[::1]"))
 
 
 def _unknown_variables() -> Iterator[Check]:

@@ -60,5 +60,11 @@ def is_loopback(host: str) -> bool:
     return len(parts) == 4 and parts[0] == "127" and all(part.isdigit() for part in parts)
 
 
+def travels_unencrypted(base_url: str) -> bool:
+    """Whether a key that is sent there leaves this machine for others to read."""
+    url = split_base_url(base_url)
+    return url is not None and url.scheme == "http" and not is_loopback(url.host)
+
+
 def _is_port(text: str) -> bool:
     return text.isdigit() and len(text) <= 5 and 0 < int(text) <= 65535
