@@ -32,7 +32,8 @@ Exit code 0: done, or nothing to do, 1: windows still wait or are parked after r
 _JSON = """\
 --json prints a list of spools: directory, runtime_dir (empty: not of one here; if it is nobody's, the next collector
 takes it over), trouble (why it cannot be read), open_windows, and windows[]: id, destination, state ("waiting" or
-"parked"), closed_at_ms, bytes, entries, tries, status, reason. An id is one only within its spool.
+"parked"), closed_at_ms, bytes, entries, tries, status, reason. An id is one only within its spool: retry and delete
+refuse one that is in several, unless --destination leaves one of them.
 """
 
 
@@ -69,7 +70,7 @@ def _add_retry(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
     _add_choice(action)
     add_timeout(action)
     action.add_argument("--json", action="store_true", help="JSON instead of text, as that of flush")
-    action.set_defaults(act=_retry)
+    action.set_defaults(act=functools.partial(_retry, action))
 
 
 def _add_delete(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
@@ -99,12 +100,14 @@ def _list(arguments: argparse.Namespace) -> int:
     return 1 if any(spool.trouble for spool in spools) else 0
 
 
-def _retry(arguments: argparse.Namespace) -> int:
+def _retry(action: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from recost_collector import errand  # noqa: PLC0415 - each command imports what it needs when it does
     from recost_collector.figures import plural  # noqa: PLC0415 - the same
     from recost_collector.request_box import Request  # noqa: PLC0415 - the same
 
-    if not any(spool.windows or spool.trouble for spool in _look(arguments, parked_only=True)):
+    spools = _look(arguments, parked_only=True)
+    _refuse_unclear_ids(action, arguments.id, spools)
+    if not any(spool.windows or spool.trouble for spool in spools):
         sys.stdout.write("nothing is parked\n")
         return 0
     result = errand.run(Request("retry", arguments.timeout, arguments.destination, frozenset(arguments.id)))
@@ -123,6 +126,7 @@ def _delete(action: argparse.ArgumentParser, arguments: argparse.Namespace) -> i
     if not arguments.parked:
         action.error("say what to delete: --parked (what waits is still to be delivered; purge deletes all)")
     spools = _look(arguments, parked_only=True)
+    _refuse_unclear_ids(action, arguments.id, spools)
     windows = sum(len(spool.windows) for spool in spools)
     if not windows:
         sys.stdout.write("nothing is parked\n")
@@ -156,6 +160,17 @@ def _look(arguments: argparse.Namespace, *, parked_only: bool) -> list[KeptSpool
     for spool in spools:
         spool.windows = [window for window in spool.windows if _is_meant(window, arguments, parked_only=parked_only)]
     return spools
+
+
+def _refuse_unclear_ids(action: argparse.ArgumentParser, ids: list[int], spools: list[KeptSpool]) -> None:
+    """An id is one only within its spool, and what is asked for is asked of every collector."""
+    for number in ids:
+        holders = [spool for spool in spools if any(window.id == number for window in spool.windows)]
+        if len(holders) > 1:
+            where = ", ".join(spool.directory for spool in holders)
+            action.error(f"--id {number} is in several spools: --destination says which window is meant ({where})")
+        if holders and not holders[0].runtime_dir:
+            action.error(f"--id {number} is in a spool of no runtime directory here: {holders[0].directory}")
 
 
 def _is_meant(window: KeptWindow, arguments: argparse.Namespace, *, parked_only: bool) -> bool:

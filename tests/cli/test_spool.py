@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import sqlite3
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -206,3 +208,26 @@ def test_a_worker_whose_window_was_deleted_is_settled(spool: Command, service: C
         wait_until(worker.is_settled, what="the next window")
         assert service.calls("shop") == 1
         worker.leave()
+
+
+def test_an_id_that_is_in_several_spools_is_refused_until_the_destination_tells_which(
+    spool: Command, service: CloudStandIn, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a container beside this one: the other spool's lock is held, so that nobody takes it over."""
+    service.answers += [422, 422]
+    others = leave_window(cloud_session(service.addresses[0][1], "blog"), KEY)
+    with (others / "spool.lock").open("r+b") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        monkeypatch.setenv("RECOST_RUNTIME_DIR", str(tmp_path / "here"))
+        leave_window(cloud_session(service.addresses[0][1]), KEY)
+        (number,) = {window["id"] for window in _windows(spool)}
+
+        for command in (("delete", "--parked", "--yes"), ("retry",)):
+            assert spool(*command, "--id", number) == 2
+            assert f"--id {number} is in several spools" in spool.errors
+            assert spool(*command, "--id", number, "--destination", "/blog/") == 2
+            assert "of no runtime directory here" in spool.errors
+        assert len(_windows(spool)) == 2
+
+        assert spool("delete", "--parked", "--yes", "--id", number, "--destination", "/shop/") == 0
+        assert ["/blog/" in window["destination"] for window in _windows(spool)] == [True]
