@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -13,9 +12,9 @@ import msgspec
 from recost import session
 from recost.event import UNDECODABLE
 from recost.paths import lesser_state_dir, runtime_dirs, state_dir
-from recost_collector.spool import SPOOL_FILE, SpoolTrouble
+from recost_collector.spool import SpoolTrouble
 from recost_collector.spool_peek import open_to_read
-from recost_collector.spool_place import ID_FILE, is_private_dir
+from recost_collector.spool_place import ID_FILE, spool_dirs
 
 
 class KeptWindow(msgspec.Struct):
@@ -60,15 +59,6 @@ def look() -> list[KeptSpool]:
         for directory in spool_dirs(state)
     ]
     return sorted(spools, key=lambda spool: not spool.runtime_dir)
-
-
-def spool_dirs(state: str) -> Iterator[str]:
-    """The directories of spools below ``state``, if that is a directory of this user alone."""
-    with contextlib.suppress(OSError):
-        if is_private_dir(state):
-            for name in sorted(os.listdir(state)):
-                if os.path.isfile(os.path.join(state, name, SPOOL_FILE)):
-                    yield os.path.join(state, name)
 
 
 def _id_of(runtime: str) -> str:

@@ -76,14 +76,23 @@ def orphans(place: Place, runtime: str) -> Iterator[Place]:
     Also at the right place, if it takes one by now, and at the lesser ones, from a time when that took none.
     """
     for state in dict.fromkeys((place.state_dir, state_dir().path, lesser_state_dir(), runtime)):
-        for name in sorted(os.listdir(state)) if is_private_dir(state) else ():
-            directory = os.path.join(state, name)
-            if directory == place.directory or not os.path.isfile(os.path.join(directory, SPOOL_FILE)):
+        for directory in spool_dirs(state):
+            if directory == place.directory:
                 continue
             lock = new_file_lock(os.path.join(directory, LOCK_FILE))
             with contextlib.suppress(Timeout, OSError):
                 lock.acquire(timeout=0)
                 yield Place(directory, state, "", lock)
+
+
+def spool_dirs(state: str) -> list[str]:
+    """The directories of spools below ``state``, if that is there and of this user alone."""
+    try:
+        names = sorted(os.listdir(state)) if is_private_dir(state) else []
+    except OSError:  # removed just now
+        return []
+    found = (os.path.join(state, name) for name in names)
+    return [directory for directory in found if os.path.isfile(os.path.join(directory, SPOOL_FILE))]
 
 
 def is_private_dir(path: str) -> bool:

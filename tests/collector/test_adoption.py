@@ -6,6 +6,7 @@ import contextlib
 import os
 import sqlite3
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,7 @@ from recost.ring.layout import HEAD
 from recost_collector import leading
 from recost_collector.leading import Leadership, lead
 from recost_collector.spool import SPOOL_FILE
+from recost_collector.spool_place import spool_dirs
 from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, total, turn_until
 
 
@@ -175,3 +177,18 @@ def _lead() -> Leadership:
 
 def _cursor(leadership: Leadership, worker: Worker) -> int:
     return leadership._spool.load().cursors[worker.name].position
+
+
+def test_a_place_that_comes_and_goes_ends_no_collector_that_looks_for_spools_there(tmp_path: Path) -> None:
+    place = tmp_path / "state"
+
+    def come_and_go() -> None:
+        for _ in range(3000):
+            place.mkdir(mode=0o700)
+            place.rmdir()
+
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(come_and_go)
+        while not going.done():
+            assert spool_dirs(str(place)) == []
+        going.result()

@@ -19,7 +19,7 @@ from recost.paths import (
 from recost.ring.files import affordable
 from recost_collector.checks import Check, fail, ok, warn
 from recost_collector.figures import listing, plural, size
-from recost_collector.spool_look import spool_dirs
+from recost_collector.spool_place import spool_dirs
 
 VOLATILE = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 CONTAINER = frozenset({"overlay", "aufs", "fuse-overlayfs"})
