@@ -8,7 +8,7 @@ import msgspec
 
 from recost.errors import RecostAuthError, RecostError, RecostFatalAuthError, RecostRateLimitError
 
-Kind = Literal["auth", "suspended", "rate", "parked", "undelivered", "file", "overflow", "degraded"]
+Kind = Literal["auth", "suspended", "rate", "parked", "undelivered", "file", "overflow", "degraded", "given_up"]
 
 
 class Notice(msgspec.Struct, array_like=True, frozen=True):

@@ -86,6 +86,7 @@ class Delivery:
                 found = True
         for name, lane in self.lanes.items():
             found = self._apply(lane.look(wall_ms), changes) or found
+            found = self._drop_surplus(lane, changes) or found
             self._note(name, lane, changes)
         return found
 
@@ -134,10 +135,23 @@ class Delivery:
             self._note(frame.destination, lane, changes)
         for name, lost in dropped.items():
             text = f"the spool is full (spool_max_bytes), windows were dropped, the oldest first: {len(lost)}"
-            # The workers of the oldest windows may be gone: those that go on filling the spool should know as well.
-            concerned = (*lost, *self.lanes[name].unsettled.values())
-            self.bulletins.append(Bulletin(concerned, Notice("overflow", text, count=len(lost))))
+            self._tell_dropped(self.lanes[name], lost, text, once=False)
         return sum(map(len, dropped.values()))
+
+    def _drop_surplus(self, lane: Lane, changes: Changes) -> bool:
+        """Lose what is more than may wait at this destination. True when there was any."""
+        lost = lane.surplus()
+        for frame in lost:
+            self._apply(lane.drop(frame), changes)
+        if lost:
+            text = f"too much waits for {lane.destination.url}, the oldest windows are dropped; is it listening?"
+            self._tell_dropped(lane, lost, text, once=True)
+        return bool(lost)
+
+    def _tell_dropped(self, lane: Lane, lost: list[StoredFrame], text: str, *, once: bool) -> None:
+        # The workers of the oldest windows may be gone: those that go on filling the place should know as well.
+        concerned = (*lost, *lane.unsettled.values())
+        self.bulletins.append(Bulletin(concerned, Notice("overflow", text, count=len(lost)), once))
 
     @property
     def windows(self) -> int:

@@ -18,7 +18,7 @@ from recost.notice import Notice
 from recost.session import Destination, Session
 from recost_collector.changes import DestinationState, StoredFrame
 from recost_collector.exporters import Reject, Retry
-from recost_collector.pace import Pace
+from recost_collector.pace import Pace, patience_with
 from recost_collector.standing import Standing
 
 RETRIED_AT_INIT = (403, 404)
@@ -66,7 +66,8 @@ class Lane:
         self.dirty = False
         """``state`` changed since it was last written."""
         self._session_of = session_of
-        self._pace = Pace()
+        self._patience = patience_with(destination.url)
+        self._pace = Pace(self._patience)
         self._flush_mark = 0
         """Frames up to this id are tried at once, until an attempt fails."""
 
@@ -163,8 +164,13 @@ class Lane:
         first = [next(waiting, None), next(iter(self.parked.values()), None)]
         return min((frame for frame in first if frame is not None), key=lambda frame: frame.id, default=None)
 
+    def surplus(self) -> list[StoredFrame]:
+        """The oldest frames beyond what may wait here; not the one that is under way."""
+        over = len(self.frames) - (self._patience.max_waiting or len(self.frames))
+        return [frame for frame in self.frames if frame is not self.under_way][:over] if over > 0 else []
+
     def drop(self, frame: StoredFrame) -> Verdict:
-        """Lose a frame that is not under way: the spool is full."""
+        """Lose a frame that is not under way: there is no room."""
         self._leave(frame)
         self.state.dropped += 1
         self.dirty = True
@@ -229,8 +235,21 @@ class Lane:
         retries = self._session_of(frame.session).max_retries
         if not self._pace.failed(now, retries, result.after_s or 0.0) and not is_file:
             return Verdict(settled=self._settle_flushed())
+        notice = self._give_up(result.notice) if self._pace.is_exhausted else result.notice
         settled = self._settle_all()
-        return Verdict(settled=settled, notices=(result.notice,), concerned=(frame, *settled), once=is_file)
+        return Verdict(settled=settled, notices=(notice,), concerned=(frame, *settled), once=is_file)
+
+    def _give_up(self, notice: Notice) -> Notice:
+        """Nobody will be there. An ``init()`` starts afresh."""
+        text = (
+            f"given up until the next init(), after {self._patience.gives_up_after} failures in a row: {notice.message}"
+            ' Without a listener use local_transport="file".'
+        )
+        self._pace.answered()
+        self.state.last_error = text
+        given_up = Notice("given_up", text)
+        self.standing.give_up(given_up)
+        return given_up
 
     def _put_back_if_blocked(self, wall_ms: int) -> Verdict:
         """Windows that meet a block settle at once, and their workers hear why unless they have heard."""

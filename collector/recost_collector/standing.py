@@ -1,7 +1,7 @@
-"""How we stand with a destination's keys: 401s in a row, suspension, Retry-After. Pure.
+"""How we stand with a destination: 401s in a row, suspension, Retry-After, and whether it is given up. Pure.
 
-All of it belongs to a key and is in the ``KeyState`` that the spool keeps, so a new key starts with a clean record and
-a new collector knows of the old one's.  ``wall_ms`` is ms since the epoch.
+All but the last belongs to a key and is in the ``KeyState`` that the spool keeps, so a new key starts with a clean
+record and a new collector knows of the old one's.  ``wall_ms`` is ms since the epoch.
 """
 
 from __future__ import annotations
@@ -34,6 +34,8 @@ class Standing:
         self._may_probe = False
         self._limit: Optional[Notice] = None
         """The 429 whose Retry-After is in force."""
+        self._given_up: Optional[Notice] = None
+        """Why nothing is tried until the next ``init()``."""
 
     @property
     def state(self) -> KeyState:
@@ -42,8 +44,8 @@ class Standing:
 
     @property
     def is_refused(self) -> bool:
-        """True when waiting does not help: there is no key, or the one in use is suspended."""
-        return (self._needs_key and not self.api_key) or self.state.suspended
+        """True when waiting does not help: it is given up, there is no key, or the one in use is suspended."""
+        return self._given_up is not None or (self._needs_key and not self.api_key) or self.state.suspended
 
     @property
     def was_replaced(self) -> bool:
@@ -57,8 +59,11 @@ class Standing:
         self._limit = None
 
     def use(self, api_key: str, key_id: str, *, is_init: bool) -> bool:
-        """A worker brings this key; ``is_init``: it has just started. True when the key is another one than before."""
+        """A worker brings this key; ``is_init``: it has just started. True when it is to be tried at once."""
         self._init_seen = self._init_seen or is_init
+        if is_init and self._given_up is not None:
+            self._given_up = None
+            return True
         if key_id == self.key_id:
             return False
         self.resume(api_key, key_id)
@@ -66,7 +71,7 @@ class Standing:
         return True
 
     def is_blocked(self, wall_ms: int) -> bool:
-        """Nothing may be sent, whoever asks: no key, suspended, or within a Retry-After."""
+        """Nothing may be sent, whoever asks: given up, no key, suspended, or within a Retry-After."""
         is_waiting = 0 < self.state.wait_until_ms - wall_ms <= self.state.wait_ms
         return is_waiting or (self.is_refused and not self._may_probe)
 
@@ -76,6 +81,8 @@ class Standing:
 
     def explain_block(self, wall_ms: int) -> tuple[Notice, ...]:
         """What a worker hears whose window meets the block and who has not heard of its cause."""
+        if self._given_up is not None:
+            return (self._given_up,)
         if self.state.suspended:
             return (Notice("suspended", status=401, count=self.state.auth_failures),)
         if self._limit is not None:
@@ -86,6 +93,8 @@ class Standing:
         """For people: why nothing is sent now; empty when it may be."""
         if not self.is_blocked(wall_ms):
             return ""
+        if self._given_up is not None:
+            return self._given_up.message
         if self._needs_key and not self.api_key:
             return "no key is known for it: the next worker of the project brings one"
         if self.state.suspended:
@@ -120,6 +129,10 @@ class Standing:
         key = self._state_of(self._sent_with)
         key.auth_failures = 0
         key.suspended = False
+
+    def give_up(self, why: Notice) -> None:
+        """Until the next ``init()``: what comes meanwhile hears ``why``."""
+        self._given_up = why
 
     def wait(self, after_s: float, wall_ms: int, limit: Optional[Notice]) -> None:
         """Retry-After; ``limit`` is the 429 if it was one."""

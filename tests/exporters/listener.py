@@ -14,12 +14,14 @@ from websockets.sync.server import ServerConnection, serve
 class Listener:
     """``handle``, when given, serves a connection instead of collecting its messages."""
 
-    def __init__(self, handle: Optional[Callable[[ServerConnection], None]] = None, **options: Any) -> None:
+    def __init__(
+        self, handle: Optional[Callable[[ServerConnection], None]] = None, *, port: int = 0, **options: Any
+    ) -> None:
         self.messages: list[str] = []
         self.connections: list[ServerConnection] = []
         self._handle = handle
         self._options = options
-        self._port = 0
+        self._port = port
         self.start()
 
     def __enter__(self) -> Listener:
