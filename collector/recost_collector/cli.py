@@ -69,7 +69,8 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
         "run",
         help="lead in the foreground until SIGTERM",
         description="Lead in the foreground until SIGTERM, with the log on stderr. Workers start no collector of their"
-        ' own while it leads; with collector="external" they never do.',
+        ' own while it leads; with collector="external" they never do. Under systemd it is a service of Type=notify and'
+        " answers the watchdog.",
     )
     command.set_defaults(act=_run, ends_by_ctrl_c=True)
 
@@ -111,11 +112,12 @@ def _run(_arguments: argparse.Namespace) -> int:
     from recost.leader import read_leader  # noqa: PLC0415 - the same
     from recost.paths import open_private_dir, runtime_dir  # noqa: PLC0415 - the same
     from recost_collector import process  # noqa: PLC0415 - the same
+    from recost_collector.supervisor import Supervisor  # noqa: PLC0415 - the same
 
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     directory = runtime_dir()
     os.close(open_private_dir(directory))
-    if process.run(directory, "run", patience_s=3.0):
+    if process.run(directory, "run", patience_s=3.0, supervisor=Supervisor()):
         return OK
     leader = read_leader(directory)
     who = f"pid {leader.pid}" if leader is not None else "another process"

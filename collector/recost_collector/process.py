@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import faulthandler
 import logging
 import logging.handlers
 import os
@@ -18,6 +19,7 @@ from recost.paths import make_private_dir, state_dir
 from recost_collector.exporters import load_exporters
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
+from recost_collector.supervisor import Supervisor
 
 LOG_FILE = "collector.log"
 LOG_BYTES = 1 << 20
@@ -53,31 +55,42 @@ class Stop:
 
 
 def run(
-    directory: str, kind: LeaderKind, patience_s: float, *, on_leading: Optional[Callable[[], None]] = None
+    directory: str,
+    kind: LeaderKind,
+    patience_s: float,
+    *,
+    on_leading: Optional[Callable[[], None]] = None,
+    supervisor: Optional[Supervisor] = None,
 ) -> bool:
-    """Lead in ``directory`` until the work is done or a signal ends it. False: another collector leads."""
+    """Lead in ``directory`` until the work is done or a signal ends it. False: another collector leads.
+
+    ``supervisor`` hears of each step; None: there is none.
+    """
+    supervisor = supervisor or Supervisor({})
     stop = Stop()
     stop.install()
     _rearm()
     _raise_file_limit()
     load_exporters()
     _rearm()
-    leadership = lead(directory, kind, patience_s, _rearm)
+    leadership = lead(directory, kind, patience_s, lambda: _progress(supervisor))
     if leadership is None:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _disarm()
         return False
     if on_leading is not None:
         on_leading()
     signal.set_wakeup_fd(leadership.wake.fd, warn_on_full_buffer=False)
+    supervisor.ready(directory)
     try:
-        _loop(leadership, kind, stop)
+        _loop(leadership, kind, stop, supervisor)
+        supervisor.stopping()
         _rearm()
         leadership.finish(LAST_DELIVERY_S)
     except LostLead as exc:
         logger.warning("another collector leads, leaving without a word: %s", exc)
         leadership.give_back()
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
+        _disarm()
         signal.set_wakeup_fd(-1)
     return True
 
@@ -99,10 +112,11 @@ def log_to_file() -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
-def _loop(leadership: Leadership, kind: LeaderKind, stop: Stop) -> None:
+def _loop(leadership: Leadership, kind: LeaderKind, stop: Stop, supervisor: Supervisor) -> None:
     service = leadership.service
     while True:
         _rearm()
+        supervisor.alive()
         leadership.turn(time.monotonic())
         now = time.monotonic()
         if stop.handover or (kind == "spawned" and service.is_done(now)):
@@ -124,6 +138,28 @@ def _raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def _progress(supervisor: Supervisor) -> None:
+    _rearm()
+    supervisor.starting()
+
+
 def _rearm() -> None:
-    """The default action of SIGALRM ends the process even when its loop hangs in C code."""
+    """The default action of SIGALRM ends the process even when its loop hangs in C code.
+
+    Not the first process of a container, for which the kernel ignores it: there a C thread does.  It is made anew
+    each time, so that is done less often.
+    """
+    global _rearmed_at  # noqa: PLW0603 - one timer per process
     signal.setitimer(signal.ITIMER_REAL, HANG_S)
+    now = time.monotonic()
+    if os.getpid() == 1 and now - _rearmed_at >= HANG_S / 10:
+        _rearmed_at = now
+        faulthandler.dump_traceback_later(HANG_S, exit=True)
+
+
+def _disarm() -> None:
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    faulthandler.cancel_dump_traceback_later()
+
+
+_rearmed_at = 0.0
