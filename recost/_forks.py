@@ -13,6 +13,8 @@ import contextlib
 import os
 from typing import Callable
 
+from recost._system import at_fork
+
 _noted: dict[int, tuple[int, int, int]] = {}
 """By number: device and inode, for the number may be another file's by now, and the pid of who opened it."""
 _steps = 0
@@ -52,4 +54,4 @@ def _step() -> None:
     _steps += 1
 
 
-os.register_at_fork(before=_step, after_in_parent=_step)
+at_fork(before=_step, after_in_parent=_step)

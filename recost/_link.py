@@ -41,7 +41,7 @@ HANDOVER_S = 5.0
 HEAR_S = 0.1
 """Reading what there is takes microseconds."""
 
-OF_THIS_THREAD = (signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT)
+OF_THIS_THREAD = {getattr(signal, name, 0) for name in ("SIGSEGV", "SIGBUS", "SIGFPE", "SIGILL", "SIGABRT")}
 """A fault of a thread goes to that thread, and a program's faulthandler tells of it."""
 
 sleep = native("time", "sleep")
@@ -108,7 +108,7 @@ class Link:
             self.hear()
             self._check_alive(may_wait=may_wait)
         except OSError as exc:
-            self._tell_start_failure(str(exc), exc.errno or 0)
+            self._tell_start_failure(f"{exc}{self._starts.hint}", exc.errno or 0)
         finally:
             self._looking.release()
 
@@ -137,6 +137,8 @@ class Link:
                 self.look(may_wait=not self._is_watched)
                 wake_leader(self._directory)
                 next_look = now + LOOK_S / 4
+                if self._starts.is_refused:
+                    return False
             time.sleep(min(pause_s, max(0.0, deadline - now)))  # gevent's, if the program has it: others go on
             pause_s = min(pause_s * 1.5, 0.02)
         self.poke()  # what it has to tell is told on its thread, not on this one
@@ -144,7 +146,7 @@ class Link:
 
     def _watch(self, on_look: Callable[[], None]) -> None:
         # A program that takes signals with sigwait() or a signalfd blocks them in the threads that it knows of.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - set(OF_THIS_THREAD))
+        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - OF_THIS_THREAD)
         self._is_watched = True
         while not self._stopped:
             on_look()

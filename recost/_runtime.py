@@ -21,6 +21,7 @@ from recost._kept import Kept
 from recost._link import Link
 from recost._native import new_rlock
 from recost._own_ring import UNREADABLE, make_again, make_ring, tell
+from recost._system import at_fork
 from recost._troubles import Troubles
 from recost.config import RecostConfig
 from recost.errors import RecostError
@@ -319,4 +320,4 @@ def _after_fork_in_child() -> None:
     close_copies()
 
 
-os.register_at_fork(after_in_child=_after_fork_in_child)
+at_fork(after_in_child=_after_fork_in_child)

@@ -11,7 +11,6 @@ or environment.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import importlib.util
 import os
 import signal
@@ -20,6 +19,7 @@ from typing import NamedTuple, Optional
 
 from recost._forks import open_unshared
 from recost._native import native
+from recost._system import fcntl, missing
 from recost.leader import SPAWN_LOCK, has_leader, open_lock, try_lock, unlock
 from recost.paths import absolute
 
@@ -31,9 +31,10 @@ LOW_NUMBERS = 16
 
 
 # gevent's would make a hub on our thread, and make the start of a process wait for it.
-_posix_spawn = native("posix", "posix_spawn")
-_waitpid = native("posix", "waitpid")
-_poll = native("select", "poll")
+if not missing():
+    _posix_spawn = native("posix", "posix_spawn")
+    _waitpid = native("posix", "waitpid")
+    _poll = native("select", "poll")
 
 
 class Descriptor(NamedTuple):
@@ -260,4 +261,4 @@ def import_paths() -> list[str]:
 # the rings, for two workers may differ.  No RECOST_API_KEY.
 _KEPT_VARIABLES = frozenset({"HOME", "PATH", "LANG", "LC_ALL", "TZ", "TMPDIR", "TEMP", "TMP", "LD_LIBRARY_PATH"})
 _DIRECTORIES = ("RECOST_STATE_DIR", "RECOST_RUNTIME_DIR", "RECOST_LOCAL_DIR")
-_DEFAULTED = [number for number in signal.valid_signals() if number not in (signal.SIGKILL, signal.SIGSTOP)]
+_DEFAULTED = list(signal.valid_signals() - {getattr(signal, name, 0) for name in ("SIGKILL", "SIGSTOP")})

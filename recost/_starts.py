@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import time
 from typing import Optional
 
@@ -12,6 +13,8 @@ START_S = 10.0
 PAUSE_S = 1.0
 """Between the first two that come to nothing, from start to start; then twice as long each time."""
 MAX_PAUSE_S = 60.0
+PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
+"""Why no process can be started now but maybe soon. Whatever else forbids it will not change."""
 
 
 class Starts:
@@ -22,6 +25,13 @@ class Starts:
         self._began_at = 0.0
         self._next_at = 0.0
         self._pause_s = PAUSE_S
+        self.is_refused = False
+        """No process may be started here: a sandbox, no interpreter. Waiting for one is in vain."""
+
+    @property
+    def hint(self) -> str:
+        """What to do about the last failure, to be added to its text."""
+        return '; here collector="thread" helps, which runs it inside this process' if self.is_refused else ""
 
     def may_begin(self) -> bool:
         """True when none is under way, and no pause."""
@@ -29,11 +39,17 @@ class Starts:
 
     def begin(self, lock: SpawnLock) -> None:
         """Start one. Raises ``OSError`` when no process can be started."""
-        self._under_way = spawn(lock)
         self._began_at = time.monotonic()
+        try:
+            self._under_way = spawn(lock)
+        except OSError as exc:
+            self.is_refused = exc.errno not in PASSING
+            self._pause()
+            raise
 
     def succeed(self) -> None:
         """A collector showed itself."""
+        self.is_refused = False
         self._pause_s = PAUSE_S
         self._next_at = 0.0
         self._leave()
@@ -51,14 +67,17 @@ class Starts:
         if why:
             started.give_up()
             self._under_way = None
-            self._next_at = self._began_at + self._pause_s
-            self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
+            self._pause()
         return why
 
     def is_to_be_awaited(self) -> bool:
         """False once nothing of a start is left to reap or close, or it takes too long."""
         self._leave()
         return self._under_way is not None and not self._is_overdue()
+
+    def _pause(self) -> None:
+        self._next_at = self._began_at + self._pause_s
+        self._pause_s = min(2 * self._pause_s, MAX_PAUSE_S)
 
     def _why(self, started: Spawned) -> str:
         if started.exit_code:

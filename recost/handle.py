@@ -12,6 +12,7 @@ from recost import _in_process, _runtime
 from recost._capture import add_sink, patch_imported, patch_now, remove_sink
 from recost._native import new_rlock
 from recost._runtime import Runtime
+from recost._system import at_fork, missing
 from recost.config import Keywords, RecostConfig, differing, resolve
 from recost.ring.layout import FLUSH_NONE, FLUSH_OK
 from recost.wire import FlushStatus
@@ -86,7 +87,7 @@ def init(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) ->
     naming the extra when ``local_transport="ws"`` lacks its package.
     """
     global _switched_off  # noqa: PLW0603 - module state
-    resolved = resolve(config, settings, os.environ)
+    resolved = _if_possible(resolve(config, settings, os.environ))
     _import_what_is_missing(resolved)
     with _initialising:
         handle = _init(resolved)
@@ -104,7 +105,7 @@ def init_automatically(client: str) -> None:
     """
     global _automatic  # noqa: PLW0603 - module state
     if not _called:
-        resolved = resolve(None, {}, os.environ)
+        resolved = _if_possible(resolve(None, {}, os.environ))
         _import_what_is_missing(resolved)
         with _initialising:
             if not _called:
@@ -126,6 +127,18 @@ def flush(timeout: float = 5.0) -> bool:
     """``flush_blocking`` of the current ``init()``, in seconds; True when there is none."""
     runtime = _runtime.current
     return runtime is None or runtime.here().flush(timeout)
+
+
+def _if_possible(settings: RecostConfig) -> RecostConfig:
+    """Switched off, with one warning for the life of the process, on a system that rings cannot be made on."""
+    global _has_warned  # noqa: PLW0603 - module state
+    lacking = missing()
+    if not lacking or not settings.enabled:
+        return settings
+    if not _has_warned:
+        _has_warned = True
+        logger.warning("nothing is captured, this system (Windows?) lacks %s; use WSL or a container", lacking)
+    return RecostConfig(enabled=False)
 
 
 def _import_what_is_missing(settings: RecostConfig) -> None:
@@ -203,6 +216,7 @@ _hooked = False
 _called = False
 _switched_off = False
 """Whether the last ``init()`` said ``enabled=False``; a forked child has it from its parent."""
+_has_warned = False
 _automatic: Optional[RecostConfig] = None
 """The settings that ``init_automatically`` found; a forked child's Runtime has the same object."""
-os.register_at_fork(after_in_child=_renew_lock_in_child)
+at_fork(after_in_child=_renew_lock_in_child)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import signal
 from typing import Literal, Optional
@@ -17,6 +16,7 @@ from typing import Literal, Optional
 import msgspec
 
 from recost._forks import open_unshared
+from recost._system import fcntl
 from recost.event import UNDECODABLE
 from recost.paths import pid_namespace, process_start
 
@@ -25,7 +25,7 @@ LEADER_INFO = "leader.json"
 SPAWN_LOCK = "spawn.lock"
 WAKE = "wake"
 
-HANDOVER_SIGNAL = signal.SIGUSR1
+HANDOVER_SIGNAL = getattr(signal, "SIGUSR1", signal.SIGTERM)  # Windows has none, and no collectors
 """Tells a spawned collector to commit and make room at once for one of a newer version."""
 
 LeaderKind = Literal["spawned", "run", "thread"]

@@ -15,7 +15,6 @@ import contextlib
 import errno
 import functools
 import os
-import pwd
 import stat
 import sys
 import zlib
@@ -23,6 +22,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from recost._mounts import file_system, network_file_system, read_mountinfo
+from recost._system import pwd
 from recost.ring.layout import MAJOR
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the name below it is checked for owner, link and mode
@@ -131,7 +131,7 @@ def home_dir(environ: Mapping[str, str] = os.environ) -> str:
     if home and (is_writable(home) or is_writable(os.path.join(home, ".recost"))):
         return home
     try:
-        return pwd.getpwuid(os.geteuid()).pw_dir or home or "/"
+        return str(pwd.getpwuid(os.geteuid()).pw_dir) or home or "/"
     except KeyError:  # a container's uid without a name
         return home or "/"
 

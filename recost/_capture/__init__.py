@@ -9,7 +9,6 @@ State: the sinks, in ``wrap``, under ``_lock``; what is patched, in ``_patches``
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 import threading
 
@@ -17,6 +16,7 @@ from recost._capture import wrap
 from recost._capture.imports import Watch
 from recost._capture.patch import Patches
 from recost._capture.wrap import Sink, suppressed
+from recost._system import at_fork
 
 __all__ = ["add_sink", "fault_count", "is_installed", "patch_imported", "patch_now", "remove_sink", "suppressed"]
 
@@ -93,4 +93,4 @@ def _renew_lock() -> None:
 _lock = threading.RLock()
 _patches = Patches()
 _watch = Watch(CLIENTS, patch_now)
-os.register_at_fork(after_in_child=_renew_lock)
+at_fork(after_in_child=_renew_lock)

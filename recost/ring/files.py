@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import mmap
 import os
 import stat
@@ -21,6 +20,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from recost._forks import open_unshared
+from recost._system import fcntl
 from recost.paths import boot_id, make_private_dir, pid_namespace, process_start
 from recost.ring.holes import fill_holes
 from recost.ring.layout import (

@@ -115,7 +115,7 @@ def calling(url: str, workers: int, **settings: Any) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def program(*arguments: str | Path, **environ: str) -> Iterator[subprocess.Popen[str]]:
+def program(*arguments: str | Path, stdin: int | None = None, **environ: str) -> Iterator[subprocess.Popen[str]]:
     """A Python running ``arguments``, with its output as text. One that the test did not end is killed."""
     # From 3.12 on a fork beside the watcher thread warns, and forks are what some programs are about.
     command = [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", *map(str, arguments)]
@@ -123,6 +123,7 @@ def program(*arguments: str | Path, **environ: str) -> Iterator[subprocess.Popen
     process = subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": paths, **environ},
+        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -132,8 +133,9 @@ def program(*arguments: str | Path, **environ: str) -> Iterator[subprocess.Popen
     finally:
         process.kill()  # harmless after it was waited for
         process.wait()
-        assert process.stdout is not None
-        process.stdout.close()
+        for stream in (process.stdin, process.stdout):
+            if stream is not None:
+                stream.close()
 
 
 def run_program(*arguments: str | Path, code: int = 0, **environ: str) -> str:
