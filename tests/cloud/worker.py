@@ -18,7 +18,9 @@ PROGRAM = """
 import json, sys, urllib3, recost
 errors = []
 api, settings = sys.argv[1], json.loads(sys.argv[2])
-handle = recost.init(on_error=lambda error: errors.append([type(error).__name__, str(error)]), **settings)
+if settings.pop("hears"):
+    settings["on_error"] = lambda error: errors.append([type(error).__name__, str(error)])
+handle = recost.init(**settings)
 pool = urllib3.PoolManager(retries=False)
 
 def call(path):
@@ -47,10 +49,10 @@ for line in sys.stdin:
 
 
 class Worker:
-    """Ends in good order when its input does. Its standard error is kept."""
+    """Ends in good order when its input does. Its standard error is kept. ``hears``: it has an ``on_error``."""
 
-    def __init__(self, api: Api, **settings: Any) -> None:
-        given = {"api_key": KEY, "project_id": PROJECT, "max_retries": 0, **settings}
+    def __init__(self, api: Api, *, hears: bool = True, **settings: Any) -> None:
+        given = {"api_key": KEY, "project_id": PROJECT, "max_retries": 0, "hears": hears, **settings}
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", PROGRAM, api.url, json.dumps(given)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "collector")])},
@@ -89,9 +91,9 @@ class Worker:
 
 
 @contextlib.contextmanager
-def worker(cloud: CloudStandIn, api: Api, **settings: Any) -> Iterator[Worker]:
+def worker(cloud: CloudStandIn, api: Api, *, hears: bool = True, **settings: Any) -> Iterator[Worker]:
     """A worker that ends in good order with the block, unless the test has ended it."""
-    running = Worker(api, **{"base_url": cloud.url, **settings})
+    running = Worker(api, hears=hears, **{"base_url": cloud.url, **settings})
     try:
         yield running
         if running.process.returncode is None:
