@@ -107,6 +107,7 @@ def _add_steering(commands: argparse._SubParsersAction[argparse.ArgumentParser])
 
 
 def _run(_arguments: argparse.Namespace) -> int:
+    import contextlib  # noqa: PLC0415 - each command imports what it needs when it is needed
     import logging  # noqa: PLC0415 - each command imports what it needs when it is needed
 
     from recost.leader import read_leader  # noqa: PLC0415 - the same
@@ -117,8 +118,9 @@ def _run(_arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s")
     directory = runtime_dir()
     os.close(open_private_dir(directory))
-    if process.run(directory, "run", patience_s=3.0, supervisor=Supervisor()):
-        return OK
+    with contextlib.closing(Supervisor()) as supervisor:
+        if process.run(directory, "run", patience_s=3.0, supervisor=supervisor):
+            return OK
     leader = read_leader(directory)
     who = f"pid {leader.pid}" if leader is not None else "another process"
     sys.stderr.write(f"recost-collector: {who} already leads in {directory}\n")

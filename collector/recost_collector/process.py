@@ -29,6 +29,8 @@ STAY_FOR_WORKERS_S = 10.0
 """After SIGTERM a spawned collector stays so long for its workers: systemd signals the whole group at once."""
 LAST_DELIVERY_S = 3.0
 MANY_FILES = 65_536
+STDERR = 2
+"""By number, for it may be closed."""
 
 logger = logging.getLogger("recost_collector")
 
@@ -154,7 +156,7 @@ def _rearm() -> None:
     now = time.monotonic()
     if os.getpid() == 1 and now - _rearmed_at >= HANG_S / 10:
         _rearmed_at = now
-        faulthandler.dump_traceback_later(HANG_S, exit=True)
+        faulthandler.dump_traceback_later(HANG_S, exit=True, file=STDERR)
 
 
 def _disarm() -> None:

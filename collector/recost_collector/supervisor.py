@@ -44,6 +44,11 @@ class Supervisor:
     def stopping(self) -> None:
         self._say("STOPPING=1\nSTATUS=delivers what is left")
 
+    def close(self) -> None:
+        if self._socket is not None:
+            self._socket.close()
+            self._socket = None
+
     def _say(self, text: str) -> None:
         if self._socket is None:
             return
