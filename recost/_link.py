@@ -138,7 +138,7 @@ class Link:
                 wake_leader(self._directory)
                 next_look = now + LOOK_S / 4
                 if self._starts.is_refused:
-                    return False
+                    return False  # nobody is there and nobody can come
             time.sleep(min(pause_s, max(0.0, deadline - now)))  # gevent's, if the program has it: others go on
             pause_s = min(pause_s * 1.5, 0.02)
         self.poke()  # what it has to tell is told on its thread, not on this one

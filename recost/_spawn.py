@@ -210,7 +210,7 @@ def _open_pipe() -> tuple[int, ...]:
 
 def _moved_up(fd: int) -> int:
     try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS)
+        return int(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS))
     finally:
         os.close(fd)
 

@@ -238,7 +238,7 @@ def _open_high(path: str, flags: int) -> int:
     with _stdio_taken():  # else another thread's print() could go into our file for an instant
         fd = os.open(path, flags, 0o600)
     try:
-        return fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS)
+        return int(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS))
     finally:
         os.close(fd)
 

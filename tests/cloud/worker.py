@@ -49,10 +49,10 @@ for line in sys.stdin:
 
 
 class Worker:
-    """Ends in good order when its input does. Its standard error is kept. ``hears``: it has an ``on_error``."""
+    """Ends in good order when its input does. Its standard error is kept. ``hears=False``: it has no ``on_error``."""
 
-    def __init__(self, api: Api, *, hears: bool = True, **settings: Any) -> None:
-        given = {"api_key": KEY, "project_id": PROJECT, "max_retries": 0, "hears": hears, **settings}
+    def __init__(self, api: Api, **settings: Any) -> None:
+        given = {"api_key": KEY, "project_id": PROJECT, "max_retries": 0, "hears": True, **settings}
         self.process = subprocess.Popen(
             [sys.executable, "-W", "error", "-c", PROGRAM, api.url, json.dumps(given)],
             env={**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "collector")])},
@@ -91,9 +91,9 @@ class Worker:
 
 
 @contextlib.contextmanager
-def worker(cloud: CloudStandIn, api: Api, *, hears: bool = True, **settings: Any) -> Iterator[Worker]:
+def worker(cloud: CloudStandIn, api: Api, **settings: Any) -> Iterator[Worker]:
     """A worker that ends in good order with the block, unless the test has ended it."""
-    running = Worker(api, hears=hears, **{"base_url": cloud.url, **settings})
+    running = Worker(api, **{"base_url": cloud.url, **settings})
     try:
         yield running
         if running.process.returncode is None:

@@ -123,8 +123,10 @@ def test_a_collector_that_a_worker_starts_does_not_speak_for_the_worker_s_servic
     supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("RECOST_COLLECTOR_IDLE_EXIT_S", "0")
+    monkeypatch.setenv("NOTIFY_SOCKET", supervisor.address)
+    monkeypatch.setenv("WATCHDOG_USEC", ENVIRON["WATCHDOG_USEC"])
     script = "import sys, urllib3, recost; recost.init(); urllib3.request('GET', sys.argv[1])"
     with Api() as api:
-        run_program("-c", script, api.url, NOTIFY_SOCKET=supervisor.address, **ENVIRON)
+        run_program("-c", script, api.url)
     wait_until_delivered(1)
     assert supervisor.hear_all() == []

@@ -115,7 +115,7 @@ def calling(url: str, workers: int, **settings: Any) -> Iterator[list[int]]:
 
 
 @contextlib.contextmanager
-def program(*arguments: str | Path, stdin: int | None = None, **environ: str) -> Iterator[subprocess.Popen[str]]:
+def program(*arguments: str | Path, **environ: str) -> Iterator[subprocess.Popen[str]]:
     """A Python running ``arguments``, with its output as text. One that the test did not end is killed."""
     # From 3.12 on a fork beside the watcher thread warns, and forks are what some programs are about.
     command = [sys.executable, "-W", "error", "-W", "ignore:This process:DeprecationWarning", *map(str, arguments)]
@@ -123,7 +123,6 @@ def program(*arguments: str | Path, stdin: int | None = None, **environ: str) ->
     process = subprocess.Popen(
         command,
         env={**os.environ, "PYTHONPATH": paths, **environ},
-        stdin=stdin,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -133,9 +132,8 @@ def program(*arguments: str | Path, stdin: int | None = None, **environ: str) ->
     finally:
         process.kill()  # harmless after it was waited for
         process.wait()
-        for stream in (process.stdin, process.stdout):
-            if stream is not None:
-                stream.close()
+        assert process.stdout is not None
+        process.stdout.close()
 
 
 def run_program(*arguments: str | Path, code: int = 0, **environ: str) -> str:

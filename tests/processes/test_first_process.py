@@ -69,8 +69,7 @@ def test_gunicorn_as_the_first_process_of_a_container_delivers_all_before_it_end
             assert container.wait(30) == 0, said
         finally:
             container.kill()
-            container.wait()
-            container.stderr.close()
+            container.communicate()
     assert sum(counts("shop").values()) == REQUESTS
     assert "ERROR" not in said.upper(), "Gunicorn met the collector's end as if it were a worker's"
 

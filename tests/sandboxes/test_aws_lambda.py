@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from examples.standins import CloudStandIn
 from examples.standins.server import Answer, Request, StandIn, json_answer
 from tests.cloud.application import KEY
 from tests.harness import wait_until
-from tests.processes.support import ROOT, program
+from tests.processes.support import ROOT
 from tests.sandboxes.test_sandboxes import refusal
 
 FOLDER = ROOT / "examples" / "deploy" / "aws_lambda"
@@ -33,6 +34,12 @@ def _invoke(function: subprocess.Popen[str]) -> Any:
     return json.loads(function.stdout.readline())
 
 
+def _freeze_and_thaw(pid: int) -> None:
+    os.kill(pid, signal.SIGSTOP)
+    wait_until(lambda: "(stopped)" in Path(f"/proc/{pid}/status").read_text(), what="the freeze")
+    os.kill(pid, signal.SIGCONT)
+
+
 def test_each_invocation_has_delivered_when_it_returns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     restrictions = ("no-shared-memory", f"read-only={tmp_path}", "deadly-processes")
     if why := refusal(*restrictions):
@@ -41,6 +48,8 @@ def test_each_invocation_has_delivered_when_it_returns(tmp_path: Path, monkeypat
         monkeypatch.delenv(name)
     with StandIn(_answer, [("127.0.0.2", 0)]) as github, CloudStandIn(keys={KEY}) as cloud:
         environ = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "collector")]),
             "GITHUB_URL": "http://{}:{}".format(*github.addresses[0]),
             "HOME": "/home/sbx_user1051",
             "TMPDIR": str(tmp_path),
@@ -49,14 +58,17 @@ def test_each_invocation_has_delivered_when_it_returns(tmp_path: Path, monkeypat
             "RECOST_PROJECT_ID": "shop",
             "RECOST_BASE_URL": cloud.url,
         }
-        command = ("-m", "tests.sandboxes.enter", *restrictions, "--", ROOT / "tests/sandboxes/invoker.py", FOLDER)
-        with program(*command, stdin=subprocess.PIPE, **environ) as function:
-            for number in range(1, 4):
-                assert _invoke(function) == {"status": 200, "stars": 7}
-                assert cloud.calls("shop") == number
-                os.kill(function.pid, signal.SIGSTOP)
-                wait_until(lambda: "(stopped)" in Path(f"/proc/{function.pid}/status").read_text(), what="the freeze")
-                os.kill(function.pid, signal.SIGCONT)
-            function.kill()  # the environment is given up without a word
+        invoker = (str(ROOT / "tests/sandboxes/invoker.py"), str(FOLDER))
+        command = [sys.executable, "-m", "tests.sandboxes.enter", *restrictions, "--", *invoker]
+        with subprocess.Popen(
+            command, env=environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        ) as function:
+            try:
+                for number in range(1, 4):
+                    assert _invoke(function) == {"status": 200, "stars": 7}
+                    assert cloud.calls("shop") == number
+                    _freeze_and_thaw(function.pid)
+            finally:
+                function.kill()  # the environment is given up without a word
         tags = [metric["featureTag"] for window in cloud.unique_windows("shop") for metric in window["tagMetrics"]]
     assert tags == ["stars"] * 3
