@@ -17,7 +17,11 @@ from recost.windows import MAX_BUCKETS, Aggregator
 from recost.wire import FlushStatus, MetricEntry, WindowSummary
 
 if TYPE_CHECKING:
+    from recost.llm.anthropic import patch_anthropic, unpatch_anthropic
+    from recost.llm.google import patch_google, unpatch_google
+    from recost.llm.openai import patch_openai, unpatch_openai
     from recost.llm.prices import estimate_cost
+    from recost.llm.track import track
 
 __all__ = [
     "BUILTIN_PROVIDERS",
@@ -46,10 +50,26 @@ __all__ = [
     "init",
     "install",
     "is_installed",
+    "patch_anthropic",
+    "patch_google",
+    "patch_openai",
+    "track",
     "uninstall",
+    "unpatch_anthropic",
+    "unpatch_google",
+    "unpatch_openai",
 ]
 
-_LATER = {"estimate_cost": "recost.llm.prices"}
+_LATER = {
+    "estimate_cost": "recost.llm.prices",
+    "patch_anthropic": "recost.llm.anthropic",
+    "patch_google": "recost.llm.google",
+    "patch_openai": "recost.llm.openai",
+    "track": "recost.llm.track",
+    "unpatch_anthropic": "recost.llm.anthropic",
+    "unpatch_google": "recost.llm.google",
+    "unpatch_openai": "recost.llm.openai",
+}
 """Loaded when first asked for: most programs never do."""
 
 

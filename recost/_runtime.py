@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import os
 import time
-from typing import Optional
+from typing import Optional, Union
 
 from recost import _in_process
 from recost._exclusions import Exclusions
@@ -25,7 +25,8 @@ from recost._system import at_fork
 from recost._troubles import Troubles
 from recost.config import RecostConfig
 from recost.errors import RecostError
-from recost.event import CallEvent, encode
+from recost.event import CallEvent, LlmEvent, encode
+from recost.llm.marks import current_mark
 from recost.ring.files import RingFile
 from recost.ring.layout import CLOSED, FLUSH_AT_MS, FLUSH_NONE, FLUSH_SIZE, FLUSH_STATUS, seed_of
 from recost.ring.sentinel import new_sentinel
@@ -81,11 +82,34 @@ class Runtime:
         """Publish one finished call. Takes microseconds; what does not fit is counted. False: disposed meanwhile."""
         if self.disposed:
             return False
+        mark = current_mark()
         if self._excluded(event):
+            if mark is not None:
+                mark.is_excluded = True
             return True
+        if mark is not None and mark.is_open:
+            mark.carrier, event.is_llm, event.tag = event, True, mark.tag
         use = current_use()  # of the call: it ends on the thread and in the task that made it
         if use is not None or self._tags_routes:
             event.tag = event.tag or tag_here(or_route=self._tags_routes)
+        if not self._publish(event):
+            return False
+        if self.settings.debug:
+            tell_call(event)
+        return True
+
+    def record_llm(self, event: LlmEvent) -> bool:
+        """Publish one finished LLM call; gets its tag here, like a call. False: disposed meanwhile."""
+        if self.disposed:
+            return False
+        event.tag = event.tag or tag_here(or_route=self._tags_routes)
+        return self._publish(event)
+
+    def excludes(self, event: CallEvent) -> bool:
+        """Whether such a call would be left out."""
+        return self._excluded(event)
+
+    def _publish(self, event: Union[CallEvent, LlmEvent]) -> bool:
         payload = encode(event)
         writer = self._writer
         taken = writer is not None and writer.offer(payload)
@@ -95,8 +119,6 @@ class Runtime:
         if not -LOOK_NS < now_ns - self._looked_at_ns < LOOK_NS:
             self._looked_at_ns = now_ns
             self._look_from_event_path()
-        if self.settings.debug:
-            tell_call(event)
         return True
 
     @property
@@ -303,6 +325,15 @@ def record(event: CallEvent) -> None:
     while runtime is not None and not runtime.record(event):
         newer = current  # ``init()`` was called again while this call was on its way
         runtime = newer if newer is not runtime else None
+
+
+def record_llm(event: LlmEvent) -> bool:
+    """What LLM calls come to. False: nothing records in this process."""
+    runtime = current
+    while runtime is not None and not runtime.record_llm(event):
+        newer = current
+        runtime = newer if newer is not runtime else None
+    return runtime is not None
 
 
 def adopt(runtime: Runtime) -> Runtime:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Optional
 
 import msgspec
 
-from recost.event import NS_PER_MS, CallEvent
+from recost.event import NS_PER_MS, CallEvent, LlmEvent
 from recost.latency import INDEX_MAX, Latencies
 from recost.wire import MetricEntry, TagEntry
 
@@ -41,18 +41,25 @@ class Row(msgspec.Struct, array_like=True):
     exact: bytes
     counts: dict[Annotated[int, msgspec.Meta(ge=0, le=INDEX_MAX)], int]
     folded_ns: int
+    estimates: int = 0
+    estimated_pico_usd: int = 0
 
 
 class Bucket:
     """What the calls to one endpoint add up to. One thread at a time."""
 
-    __slots__ = ("cost_pico_usd", "errors", "latencies", "request_bytes", "response_bytes", "samples")
+    __slots__ = (
+        "cost_pico_usd", "errors", "estimated_pico_usd", "estimates", "latencies", "request_bytes", "response_bytes",
+        "samples",
+    )  # fmt: skip
 
     def __init__(self, latencies: Optional[Latencies] = None) -> None:
         self.errors = 0
         self.request_bytes = 0
         self.response_bytes = 0
         self.cost_pico_usd = 0
+        self.estimates = 0  # calls whose cost is a rule's estimate; below 0 in a delta that takes some back
+        self.estimated_pico_usd = 0  # and what of the cost that is
         self.latencies = latencies if latencies is not None else Latencies()  # it also counts the calls
         self.samples = self.latencies.samples  # the same object, one look-up nearer
 
@@ -63,7 +70,21 @@ class Bucket:
             self.errors += 1
         self.request_bytes += event.request_bytes
         self.response_bytes += event.response_bytes
+        if cost_pico_usd:
+            self.add_estimate(1, cost_pico_usd)
+
+    def add_estimate(self, calls: int, pico_usd: int) -> None:
+        """The cost of ``calls`` is an estimate; below 0: it is none any more."""
+        self.cost_pico_usd += pico_usd
+        self.estimates += calls
+        self.estimated_pico_usd += pico_usd
+
+    def add_llm(self, event: LlmEvent, cost_pico_usd: int) -> None:
+        """Count the cost of ``event``, and the call itself when no HTTP call did."""
         self.cost_pico_usd += cost_pico_usd
+        if not event.netloc:
+            self.latencies.add(event.duration_ns)
+            self.errors += event.error
 
     def merge(self, other: Bucket) -> None:
         """Add what ``other`` holds, which stays as it is."""
@@ -71,6 +92,8 @@ class Bucket:
         self.request_bytes += other.request_bytes
         self.response_bytes += other.response_bytes
         self.cost_pico_usd += other.cost_pico_usd
+        self.estimates += other.estimates
+        self.estimated_pico_usd += other.estimated_pico_usd
         self.latencies.merge(other.latencies)
 
     def to_entry(self, key: BucketKey) -> MetricEntry:
@@ -103,6 +126,8 @@ class Bucket:
             exact=exact,
             counts=counts,
             folded_ns=to_int64(folded_ns),
+            estimates=self.estimates,
+            estimated_pico_usd=to_int64(self.estimated_pico_usd),
         )
 
     @classmethod
@@ -112,6 +137,8 @@ class Bucket:
         bucket.request_bytes = row.request_bytes
         bucket.response_bytes = row.response_bytes
         bucket.cost_pico_usd = row.cost_pico_usd
+        bucket.estimates = row.estimates
+        bucket.estimated_pico_usd = row.estimated_pico_usd
         return bucket
 
 

@@ -6,7 +6,7 @@ what it does not know.  No header, body, query, fragment or user-info has a fiel
 
 from __future__ import annotations
 
-from typing import NamedTuple, Optional
+from typing import Callable, NamedTuple, Optional, Union
 
 import msgspec
 
@@ -32,13 +32,47 @@ class CallEvent(msgspec.Struct, array_like=True, gc=False, tag=0, tag_field="t")
     response_bytes: int
     tag: str = ""
     """The feature, route or task that made it, at most ``MAX_TAG`` characters; empty: none is known."""
+    is_llm: bool = False
+    """Made inside a call of a patched SDK, whose ``LlmEvent`` says what it cost: it gets no estimate."""
 
     @property
     def error(self) -> bool:
         return self.status == 0 or self.status >= 400
 
 
+class LlmEvent(msgspec.Struct, array_like=True, gc=False, tag=1, tag_field="t"):
+    """One finished LLM call, with what it used and cost. Money in pico-dollars."""
+
+    at_ns: int
+    """Wall clock when the call began, ns since the epoch."""
+    duration_ns: int
+    provider: str
+    """Its one name, see ``recost.llm.aliases``; at most ``MAX_NAME`` characters, like ``model``."""
+    model: str
+    prompt_tokens: int
+    completion_tokens: int
+    cached_tokens: int
+    """Of ``prompt_tokens``."""
+    cost_pico_usd: int
+    is_priced: bool = True
+    """False: what it cost is not known, and ``cost_pico_usd`` is 0."""
+    error: bool = False
+    tag: str = ""
+    """The feature, route or task that made it; empty: none is known."""
+    first_token_ns: int = -1
+    """Of a stream: from the call's begin to its first piece; -1 where there was none."""
+    method: str = ""
+    netloc: str = ""
+    """With ``method`` and ``path``: the captured HTTP call that carried it. Empty: none was captured."""
+    path: str = ""
+    by_hand: bool = False
+    """Told by the program itself: the HTTP call, if one was captured, is not known to be this one's."""
+
+
+Event = Union[CallEvent, LlmEvent]
+
 MAX_PATH = 1024
+MAX_NAME = 200
 MAX_TAG = 100
 MAX_BYTES = 8192
 """A larger record is none of ours: paths and tags are cut, and hosts and methods are short."""
@@ -47,7 +81,7 @@ UNDECODABLE = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 """What decoding raises for bytes that somebody else wrote; the last for thousands of arrays in each other."""
 
 encode = msgspec.msgpack.Encoder().encode
-decode = msgspec.msgpack.Decoder(CallEvent).decode
+decode: Callable[[bytes], Event] = msgspec.msgpack.Decoder(Event).decode
 
 
 class RawEvent(NamedTuple):

@@ -123,6 +123,11 @@ def is_chosen() -> bool:
     return _switched_off or (current is not None and current.settings is not _automatic)
 
 
+def was_called() -> bool:
+    """Whether ``init()`` has been called in this process, be it to switch recost off."""
+    return _called
+
+
 def flush(timeout: float = 5.0) -> bool:
     """``flush_blocking`` of the current ``init()``, in seconds; True when there is none."""
     runtime = _runtime.current

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 
 from recost.bucket import Bucket, BucketKey, Row
-from recost.event import MAX_TAG, CallEvent
+from recost.event import MAX_TAG, CallEvent, LlmEvent
 from recost.latency import Latencies
 from recost.wire import TagEntry
 
@@ -38,6 +38,16 @@ class Tagged:
 
     def add(self, key: BucketKey, event: CallEvent, cost_pico_usd: int) -> None:
         self._bucket_of(event.tag[:MAX_TAG], key).add(event, cost_pico_usd)
+
+    def add_llm(self, key: BucketKey, event: LlmEvent, cost_pico_usd: int) -> None:
+        self._bucket_of(event.tag[:MAX_TAG], key).add_llm(event, cost_pico_usd)
+
+    def estimates(self, key: BucketKey) -> dict[str, int]:
+        """How many calls of ``key`` are counted at an estimate, by tag."""
+        return {tag: bucket.estimates for (tag, of), bucket in self._buckets.items() if of == key and bucket.estimates}
+
+    def take_estimate(self, tag: str, key: BucketKey, pico_usd: int) -> None:
+        self._bucket_of(tag, key).add_estimate(-1, -pico_usd)
 
     def merge(self, other: Tagged) -> None:
         """Add what ``other`` holds, which stays as it is."""

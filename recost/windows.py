@@ -9,6 +9,7 @@ The collector keeps two ``Window`` for each open window: what is committed, and 
 from __future__ import annotations
 
 import threading
+from collections import Counter
 from collections.abc import KeysView
 from typing import Optional
 
@@ -16,8 +17,9 @@ import msgspec
 
 from recost._version import __version__
 from recost.bucket import UNKNOWN_PROVIDER, Bucket, BucketKey, Row, pico_usd, to_int64
-from recost.event import NS_PER_MS, UNDECODABLE, CallEvent, RawEvent
+from recost.event import NS_PER_MS, UNDECODABLE, CallEvent, LlmEvent, RawEvent
 from recost.latency import EXACT_LIMIT
+from recost.llm_rows import LlmCalls, LlmRow
 from recost.tagged import Tagged, TaggedRow
 from recost.wire import FlushStatus, MetricEntry, WindowSummary, iso_time, to_frames
 
@@ -52,6 +54,8 @@ class _Data(msgspec.Struct, array_like=True):
     rows: list[Row]
     started_at_ns: int
     tagged: list[TaggedRow] = []  # msgspec copies it
+    llm: list[LlmRow] = []
+    without_call: int = 0
 
 
 _encode = msgspec.msgpack.Encoder().encode
@@ -65,11 +69,14 @@ class Window:
     ``max_tagged_rows`` bounds the view by tag, beside the number of tags.
     """
 
-    __slots__ = ("_buckets", "_look_at", "_tagged", "count", "started_at_ns")
+    __slots__ = ("_buckets", "_estimated", "_llm", "_look_at", "_tagged", "_without_call", "count", "started_at_ns")
 
     def __init__(self, max_tagged_rows: int = MAX_BUCKETS) -> None:
         self._buckets: dict[BucketKey, Bucket] = {}
         self._tagged = Tagged(max_tagged_rows)
+        self._llm = LlmCalls(max_tagged_rows)
+        self._estimated: dict[BucketKey, None] = {}  # which buckets hold estimates, in order of first appearance
+        self._without_call = 0  # of ``count``: events that only added a cost to what had counted the call
         self._look_at = EXACT_PER_WINDOW  # before ``count`` is here there cannot be too many exact latencies
         self.count = 0
         self.started_at_ns = _NEVER_NS
@@ -84,7 +91,7 @@ class Window:
     def keys(self) -> KeysView[BucketKey]:
         return self._buckets.keys()
 
-    def add(self, key: BucketKey, event: CallEvent, cost_pico_usd: int = 0) -> None:
+    def add(self, key: BucketKey, event: CallEvent, cost_pico_usd: int = 0) -> None:  # noqa: C901 - hot, so no calls
         """Count ``event`` in the bucket ``key``. How many buckets there may be is the caller's to watch."""
         bucket = self._buckets.get(key)
         if bucket is None:
@@ -101,7 +108,11 @@ class Window:
             bucket.errors += 1
         bucket.request_bytes += event.request_bytes
         bucket.response_bytes += event.response_bytes
-        bucket.cost_pico_usd += cost_pico_usd
+        if cost_pico_usd:
+            bucket.cost_pico_usd += cost_pico_usd  # what add_estimate() does, without the call
+            bucket.estimated_pico_usd += cost_pico_usd
+            bucket.estimates += 1
+            self._estimated[key] = None
         if event.tag:
             self._tagged.add(key, event, cost_pico_usd)
             self._look_at -= 1  # for the latency that is kept twice
@@ -110,6 +121,44 @@ class Window:
         self.count = count = self.count + 1
         if count > self._look_at:
             self._bound_exact()
+
+    def add_llm(self, key: BucketKey, event: LlmEvent, cost_pico_usd: int) -> None:
+        """Count an LLM call under its model, and its cost in the bucket ``key``; the call, too, if nothing else did."""
+        self._buckets.setdefault(key, Bucket()).add_llm(event, cost_pico_usd)
+        self._llm.add(event)
+        self._look_at -= 2
+        if event.tag:
+            self._tagged.add_llm(key, event, cost_pico_usd)
+            self._look_at -= 1
+        if event.netloc:
+            self._without_call += 1
+        self.started_at_ns = min(self.started_at_ns, event.at_ns)
+        self.count += 1
+        if self.count > self._look_at:
+            self._bound_exact()
+
+    def estimated(self) -> KeysView[BucketKey]:
+        """The buckets with calls that were counted at an estimate."""
+        return self._estimated.keys()
+
+    def take_estimate(self, key: BucketKey, tag: str, also: Window) -> bool:
+        """Take the estimate of one call off ``key``, best of one with ``tag``. False: this and ``also`` hold none.
+
+        ``also`` stays as it is: what it holds is taken off here, and is right when the two are merged.
+        """
+        both = [each for each in (self._buckets.get(key), also._buckets.get(key)) if each is not None]
+        calls = sum(bucket.estimates for bucket in both)
+        if calls <= 0:
+            return False
+        pico = sum(bucket.estimated_pico_usd for bucket in both) // calls
+        by_tag = Counter(also._tagged.estimates(key))
+        by_tag.update(self._tagged.estimates(key))
+        tagged = {name: count for name, count in by_tag.items() if count > 0}
+        self._buckets.setdefault(key, Bucket()).add_estimate(-1, -pico)
+        self._estimated[key] = None
+        if tag in tagged or sum(tagged.values()) >= calls:
+            self._tagged.take_estimate(tag if tag in tagged else next(iter(tagged)), key, pico)
+        return True
 
     def would_overflow(self, key: BucketKey, max_buckets: int, also: Optional[Window] = None) -> bool:
         """Whether ``key`` is new, and one more than ``max_buckets``, in this window and ``also`` taken together."""
@@ -127,13 +176,20 @@ class Window:
         for key, bucket in other._buckets.items():
             self._buckets.setdefault(key, Bucket()).merge(bucket)
         self._tagged.merge(other._tagged)
+        self._llm.merge(other._llm)
+        self._estimated.update(other._estimated)
+        self._without_call += other._without_call
         self.count += other.count
         self.started_at_ns = min(self.started_at_ns, other.started_at_ns)
         self._bound_exact()
 
     def _bound_exact(self) -> None:
         """Fold what frees three quarters of the budget. Small buckets stay exact: there a rank is worst off."""
-        latencies = [*(bucket.latencies for bucket in self._buckets.values()), *self._tagged.latencies()]
+        latencies = [
+            *(bucket.latencies for bucket in self._buckets.values()),
+            *self._tagged.latencies(),
+            *self._llm.latencies(),
+        ]
         if sum(len(each.samples) for each in latencies) > EXACT_PER_WINDOW:
             small = EXACT_PER_WINDOW // (4 * len(latencies))
             for each in latencies:
@@ -156,12 +212,14 @@ class Window:
             iso_time(end_ns),
             entries,
             tag_metrics=self._tagged.to_entries(),
+            llm_metrics=self._llm.to_entries(),
         )
 
     def to_data(self) -> bytes:
         """Everything this window holds, for ``from_data`` to read back."""
         rows = [bucket.to_row(key) for key, bucket in self._buckets.items()]
-        return _encode(_Data(rows, to_int64(self.started_at_ns), self._tagged.to_rows()))
+        started, tagged, llm = to_int64(self.started_at_ns), self._tagged.to_rows(), self._llm.to_rows()
+        return _encode(_Data(rows, started, tagged, llm, self._without_call))
 
     @classmethod
     def from_data(cls, data: bytes) -> Window:
@@ -170,10 +228,15 @@ class Window:
             decoded = _decode(data)
         except UNDECODABLE as error:
             raise ValueError(f"not the data of a window: {error}") from error
-        window = cls(max(MAX_BUCKETS, len(decoded.tagged)))  # it was bounded when it was made
+        window = cls(max(MAX_BUCKETS, len(decoded.tagged), len(decoded.llm)))  # it was bounded when it was made
         for row in decoded.rows:
             bucket = window._buckets[row.provider, row.endpoint, row.method] = Bucket.from_row(row)
             window.count += bucket.latencies.count
+            if row.estimates:
+                window._estimated[row.provider, row.endpoint, row.method] = None
+        window._llm.take_rows(decoded.llm)
+        window._without_call = decoded.without_call
+        window.count += decoded.without_call
         window._tagged.take_rows(decoded.tagged)
         window.started_at_ns = decoded.started_at_ns
         window._bound_exact()

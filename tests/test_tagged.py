@@ -187,7 +187,7 @@ class OldEvent(msgspec.Struct, array_like=True, tag=0, tag_field="t"):
 def test_events_of_workers_and_readers_from_before_there_were_tags_are_understood():
     new = call("checkout")
     old = msgspec.msgpack.decode(events.encode(new), type=OldEvent)
-    assert msgspec.structs.astuple(old) == msgspec.structs.astuple(new)[:-1]
+    assert msgspec.structs.astuple(old) == msgspec.structs.astuple(new)[:9]
     assert events.decode(msgspec.msgpack.encode(old)) == call()
 
 

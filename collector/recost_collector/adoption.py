@@ -133,7 +133,8 @@ def _close_windows(theirs: Spool, kept: Kept) -> None:
         window = OpenWindow(name, kept.sessions[name])
         window.restore(deltas, now=0.0)
         changes.closed_windows.append((name, window.number))
-        changes.new_frames.extend(window.close(time.time_ns(), theirs.next_frame_id))
+        if window.count:  # else there are only credits, for workers that are gone
+            changes.new_frames.extend(window.close(time.time_ns(), theirs.next_frame_id))
     if changes:
         theirs.commit(changes)
         kept.frames.extend(changes.new_frames)

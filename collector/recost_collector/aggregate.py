@@ -104,7 +104,10 @@ class Aggregation:
         ]
         for name in due:
             self.close(name, wall_ns)
-        return bool(due)
+        void = [name for name, window in self._windows.items() if name not in alive and window.drop_credits(wall_ns)]
+        for name in void:
+            self._on_close(self._windows[name], [])
+        return bool(due or void)
 
     def close_all(self, wall_ns: int) -> None:
         for name in self._windows:
@@ -128,7 +131,7 @@ class Aggregation:
 
     def forget(self, used: Collection[str]) -> list[str]:
         """Let go of the sessions that have neither rings nor frames nor events. Returns their names."""
-        busy = {name for name, window in self._windows.items() if window.count}
+        busy = {name for name, window in self._windows.items() if window.count or window.holds_credits}
         unused = [name for name in self.sessions if name not in used and name not in busy]
         for name in unused:
             self._windows.pop(name, None)

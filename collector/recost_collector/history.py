@@ -15,15 +15,17 @@ from typing import BinaryIO, NamedTuple, Optional
 from recost.event import UNDECODABLE
 from recost_collector.local_files import Opened, open_project, projects
 from recost_collector.sums import Sums
-from recost_collector.untagged import UNTAGGED, Untagged
+from recost_collector.untagged import NO_MODEL, UNTAGGED, Untagged, WithoutModel
 from recost_collector.window_line import (
     MAX_LINE_BYTES,
     Entry,
+    LlmEntry,
     Reason,
     TagEntry,
     Window,
     decode_entries,
     decode_head,
+    decode_llm_entries,
     decode_tag_entries,
     why_undecodable,
 )
@@ -36,13 +38,14 @@ class Grouping(NamedTuple):
 
     columns: tuple[str, ...]
     key_of: Optional[Callable[[Window, Entry], Key]] = None
-    """None: by the tags of ``tagMetrics``, and what has none."""
+    """None: the entries of a view are the groups, and what the view leaves out."""
 
 
 GROUPINGS = {
     "provider": Grouping(("provider",), lambda _window, entry: (entry.provider,)),
     "endpoint": Grouping(("provider", "endpoint"), lambda _window, entry: (entry.provider, entry.endpoint)),
     "environment": Grouping(("environment",), lambda window, _entry: (window.environment,)),
+    "model": Grouping(("provider", "model")),
     "tag": Grouping(("tag",)),
 }
 
@@ -69,7 +72,8 @@ class History:
         """Lines, by file and reason."""
         self.unread: dict[str, str] = {}
         """Why, by file."""
-        self._untagged = Untagged() if grouping.key_of is None else None
+        self._untagged = Untagged() if grouping is GROUPINGS["tag"] else None
+        self._without_model = WithoutModel() if grouping is GROUPINGS["model"] else None
 
     def ranking(self) -> list[tuple[Key, Sums]]:
         """The groups, the dearest first, then those with the most calls."""
@@ -78,6 +82,8 @@ class History:
     def total(self) -> Sums:
         if self._untagged is not None:
             return self._untagged.all
+        if self._without_model is not None:
+            return self._without_model.all
         total = Sums()
         for sums in self.groups.values():
             total.merge(sums)
@@ -92,9 +98,14 @@ class History:
         for name in self.known_projects:
             if project is None or name == project:
                 self._read_project(name, open_project(directory, name))
-        rest = self._untagged.rest() if self._untagged is not None else Sums()
+        if self._untagged is not None:
+            self._add_rest((UNTAGGED,), self._untagged.rest())
+        if self._without_model is not None:
+            self._add_rest((NO_MODEL, NO_MODEL), self._without_model.rest())
+
+    def _add_rest(self, key: Key, rest: Sums) -> None:
         if rest.calls or rest.cost_pico_usd:
-            self._group((UNTAGGED,)).merge(rest)
+            self._group(key).merge(rest)
 
     def _read_project(self, project: str, files: list[Opened]) -> None:
         before = self.windows
@@ -124,6 +135,7 @@ class History:
         counts = self.since is None or start >= self.since
         entries = decode_entries(window) if counts else []
         tagged = decode_tag_entries(window) if counts and self._untagged is not None else []
+        llm = decode_llm_entries(window) if counts and self._without_model is not None else []
         self.newest = start if self.newest is None else max(self.newest, start)
         if not counts:
             return
@@ -131,6 +143,13 @@ class History:
         self.first = start if self.first is None else min(self.first, start)
         self.last = window.window_end if self.last is None else max(self.last, window.window_end)
         self._add_entries(window, entries, tagged)
+        if self._without_model is not None:
+            self._add_llm_entries(self._without_model, entries, llm)
+
+    def _add_llm_entries(self, rest: WithoutModel, entries: list[Entry], llm: list[LlmEntry]) -> None:
+        rest.add(entries, llm)
+        for part in llm:
+            self._group((part.provider, part.model)).add_llm(part)
 
     def _add_entries(self, window: Window, entries: list[Entry], tagged: list[TagEntry]) -> None:
         key_of = self.grouping.key_of

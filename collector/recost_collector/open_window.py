@@ -4,18 +4,23 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterable
-from typing import Optional
+from typing import Optional, Union
 
 import msgspec
 
+from recost.bucket import BucketKey
 from recost.classify import Classifier
-from recost.event import CallEvent
+from recost.event import CallEvent, LlmEvent
+from recost.llm.aliases import canonical
 from recost.session import Session
 from recost.windows import Window, to_frames
 from recost_collector.changes import Part, StoredFrame
+from recost_collector.credits import Credits, Held
 
 MIN_EARLY_CLOSE_S = 1.0
 """A full window closes early at most this often per session: forty workers must not mean forty posts a second."""
+TRACKED = "TRACK"
+"""In place of a method: an LLM call of which no HTTP call was captured."""
 COMPACT_AFTER = 64
 """Deltas of one open window in the spool before they are written anew as one."""
 
@@ -25,6 +30,7 @@ class _Delta(msgspec.Struct, array_like=True):
 
     window: bytes
     parts: list[Part]
+    credits: Held = []  # all of them, msgspec copies it
 
 
 class OpenWindow:
@@ -42,6 +48,7 @@ class OpenWindow:
         self._max_buckets = session.max_buckets
         self._committed = Window(self._max_buckets)
         self._delta = Window(self._max_buckets)
+        self._credits = Credits()
         self._opened_at = 0.0
         self._closed_early_at = float("-inf")
         self._number = 0
@@ -52,16 +59,60 @@ class OpenWindow:
         """Events in it."""
         return self._committed.count + self._delta.count
 
-    def add(self, event: CallEvent, now: float) -> bool:
+    @property
+    def holds_credits(self) -> bool:
+        """Calls of the session are still to go without an estimate."""
+        return bool(self._credits)
+
+    def add(self, event: Union[CallEvent, LlmEvent], now: float) -> bool:
         """Count ``event``. False: it needs one bucket too many, so the window must be closed first."""
+        if isinstance(event, LlmEvent):
+            return self._add_llm(event, now)
         key, cost = self._classify(event.netloc, event.path, event.method)
         delta = self._delta
         if delta.would_overflow(key, self._max_buckets, self._committed):
             return False
         if not delta.count and not self._committed.count:
             self._opened_at = now
+        if cost and (event.is_llm or (self._credits and self._takes_credit(key, event))):
+            cost = 0
         delta.add(key, event, cost)
         return True
+
+    def drop_credits(self, wall_ns: int) -> bool:
+        """Let go of credits that are all void, where nothing else is in here. True: what the spool has of them goes."""
+        if self.count or not self._credits or not self._credits.are_void(wall_ns):
+            return False
+        self._credits = Credits()
+        return True
+
+    def _add_llm(self, event: LlmEvent, now: float) -> bool:
+        """The call's true cost goes where its HTTP call is counted, else into a row of its own.
+
+        Where the true cost is not known, the estimate that the HTTP call did not get is added after all.
+        """
+        key, cost = (event.provider, event.model, TRACKED), max(0, event.cost_pico_usd)
+        if event.netloc:
+            key, estimate = self._classify(event.netloc, event.path, event.method)
+            cost = cost if event.is_priced else estimate
+        if self._delta.would_overflow(key, self._max_buckets, self._committed):
+            return False
+        if not self.count:
+            self._opened_at = now
+        self._delta.add_llm(key, event, cost)
+        if event.by_hand and event.is_priced and not self._take_estimate(event):
+            self._credits.add(event.provider, event.at_ns + event.duration_ns)
+        return True
+
+    def _take_estimate(self, event: LlmEvent) -> bool:
+        """Off one captured call to the same provider, of the kind that was seen last for the first time."""
+        delta, committed = self._delta, self._committed
+        keys = [*(key for key in committed.estimated() if key not in delta.estimated()), *delta.estimated()]
+        of_provider = (key for key in reversed(keys) if canonical(key[0]) == event.provider)
+        return any(delta.take_estimate(key, event.tag, committed) for key in of_provider)
+
+    def _takes_credit(self, key: BucketKey, event: CallEvent) -> bool:
+        return self._credits.take(canonical(key[0]), event.at_ns + event.duration_ns)
 
     def cover(self, ring: str, start: int, position: int) -> None:
         """The events of ``ring`` from ``start`` up to ``position`` are in here."""
@@ -83,6 +134,7 @@ class OpenWindow:
         """The window's frames; from here on a new one is open."""
         self._merge_delta()
         window, parts = self._committed, tuple(self.parts.values())
+        self._credits.is_changed = bool(self._credits)  # they outlive the window, whose deltas go
         self._committed, self.parts = Window(self._max_buckets), {}
         session = self.session
         started_ns = min(window.started_at_ns, wall_ns)
@@ -111,23 +163,24 @@ class OpenWindow:
 
     def delta(self) -> Optional[bytes]:
         """What the next commit has to add; None when nothing came in since the last."""
-        if not self._delta.count:
+        if not self._delta.count and not self._credits.is_changed:
             return None
-        return msgspec.msgpack.encode(_Delta(self._delta.to_data(), list(self.parts.values())))
+        return self._encode(self._delta)
 
     def committed(self) -> None:
         """The delta is in the spool."""
-        if self._delta.count:
+        if self._delta.count or self._credits.is_changed:
             self._number += 1
             self._pending += 1
             self._merge_delta()
+            self._credits.committed()
 
     def snapshot(self) -> Optional[bytes]:
         """The whole committed window as one delta, when its deltas have become many."""
         if self._pending < COMPACT_AFTER:
             return None
         self._pending = 1
-        return msgspec.msgpack.encode(_Delta(self._committed.to_data(), list(self.parts.values())))
+        return self._encode(self._committed)
 
     @property
     def number(self) -> int:
@@ -140,9 +193,14 @@ class OpenWindow:
             delta = msgspec.msgpack.decode(body, type=_Delta)
             self._committed.merge(Window.from_data(delta.window))
             self.parts.update({part.ring: part for part in delta.parts})
+            self._credits.replace(delta.credits)
             self._number = number
             self._pending += 1
         self._opened_at = now
+
+    def _encode(self, window: Window) -> bytes:
+        delta = _Delta(window.to_data(), list(self.parts.values()), self._credits.to_data())
+        return msgspec.msgpack.encode(delta)
 
     def _merge_delta(self) -> None:
         self._committed.merge(self._delta)

@@ -29,6 +29,7 @@ examples:
   recost-collector report                              everything, per provider and endpoint
   recost-collector report --since 7d --by provider     what each provider cost in the last week
   recost-collector report --since 2026-11-21T10:00     since a moment, in UTC
+  recost-collector report --by model                   what each LLM cost, and all that is none
   recost-collector report --by tag                     per recost.feature_tag(), and what has none
   recost-collector report --json | jq .total.costCents
 
@@ -38,13 +39,16 @@ examples:
   firstWindow, lastWindow             start of the first window, end of the last
   total, and each of groups[]         calls, errors, errorPercent, maxP50LatencyMs, maxP95LatencyMs (the highest of
                                       the windows' p50 and p95), requestBytes, responseBytes, costCents
-  each of groups[] also               provider, endpoint, environment, tag: those that it is grouped by
+  each of groups[] also               provider, endpoint, environment, model, tag: those that it is grouped by
                                       (the tag of the calls that have none is (untagged), see below)
   skippedLines                        unreadable, unfinished, unknownVersion: numbers of lines
   unreadFiles                         paths
 
 --by tag: (untagged) is the difference between all calls and the tagged ones. A percentile of a difference cannot be
 told: its p50 and p95 are the highest of the endpoints that have untagged calls, of their tagged ones, too.
+
+--by model: the calls of patched SDKs and recost.track(). (no model) is the difference between all calls and these: a
+call that was tracked by hand and captured, too, is one of each.
 
 Exit code 4: the directory given, or a file in it, cannot be read; the other files are reported.
 """

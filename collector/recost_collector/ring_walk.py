@@ -12,7 +12,9 @@ import zlib
 from collections.abc import Iterator
 from typing import Callable, NamedTuple, Optional, Union
 
-from recost.event import NS_PER_MS, UNDECODABLE, CallEvent, decode, host_of
+import msgspec
+
+from recost.event import NS_PER_MS, UNDECODABLE, CallEvent, LlmEvent, decode, host_of
 from recost.ring.layout import (
     CRC,
     PREFIX_BYTES,
@@ -55,7 +57,8 @@ class Unreadable(NamedTuple):
     why: str
 
 
-Calls = collections.deque[tuple[Record, CallEvent]]
+Recorded = Union[CallEvent, LlmEvent]
+Calls = collections.deque[tuple[Record, Recorded]]
 
 
 class Area:
@@ -157,25 +160,22 @@ def _add(tally: Tally, found: Record, last: Calls) -> None:
     last.append((found, call))
 
 
-def _decode(found: Record) -> Optional[CallEvent]:
+def _decode(found: Record) -> Optional[Recorded]:
     try:
         return decode(found.payload)
     except UNDECODABLE:
         return None
 
 
-def _to_event(found: Record, call: CallEvent, *, released: bool) -> Event:
-    return Event(
-        sequence=found.sequence,
-        position=found.position,
-        released=released,
-        at_ms=call.at_ns // NS_PER_MS,
-        method=call.method,
-        host=host_of(call.netloc),
-        path=call.path,
-        status=call.status,
-        ms=call.duration_ns / NS_PER_MS,
-    )
+def _to_event(found: Record, call: Recorded, *, released: bool) -> Event:
+    """An LLM call has its provider for a host and its model for a path."""
+    if isinstance(call, LlmEvent):
+        target = {"method": "LLM", "host": call.provider, "path": call.model, "status": 0 if call.error else 200}
+    else:
+        target = {"method": call.method, "host": host_of(call.netloc), "path": call.path, "status": call.status}
+    when = {"at_ms": call.at_ns // NS_PER_MS, "ms": call.duration_ns / NS_PER_MS}
+    place = {"sequence": found.sequence, "position": found.position, "released": released}
+    return msgspec.convert({**place, **when, **target}, Event)
 
 
 def _whole(area: Area, position: int, stop: int, expected: int) -> Optional[Record]:

@@ -12,7 +12,7 @@ from recost_collector import figures
 from recost_collector.history import History
 from recost_collector.sums import Sums
 from recost_collector.table import Column, draw
-from recost_collector.untagged import UNTAGGED
+from recost_collector.untagged import NO_MODEL, UNTAGGED
 from recost_collector.window_line import REASONS
 
 _FIGURES = [
@@ -62,6 +62,8 @@ def to_text(history: History, directory: str, width: int) -> str:
             f"{UNTAGGED}: all calls less the tagged ones. Its P50 MAX and P95 MAX are of the endpoints that it"
         )
         notes.append("shares with them, so of their calls, too.")
+    if (NO_MODEL, NO_MODEL) in history.groups:
+        notes.append(f"{NO_MODEL}: all calls less those of LLMs that told what they used; estimates are in here.")
     if table.left_out:
         notes.append(f"Left out, the terminal is too narrow: {', '.join(table.left_out)}.")
     return "\n".join([*_head(history, total, directory), "", *table.lines, "", *notes, ""])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from recost.bucket import pico_usd
-from recost_collector.window_line import Entry
+from recost_collector.window_line import Entry, LlmEntry
+
+CENTS_PER_USD = 100
 
 
 class Sums:
@@ -26,6 +28,12 @@ class Sums:
         self.request_bytes += entry.total_request_bytes
         self.response_bytes += entry.total_response_bytes
         self.cost_pico_usd += pico_usd(entry.estimated_cost_cents)
+        self.lift(entry.p50_latency_ms, entry.p95_latency_ms)
+
+    def add_llm(self, entry: LlmEntry) -> None:
+        self.calls += entry.request_count
+        self.errors += entry.error_count
+        self.cost_pico_usd += pico_usd(entry.cost_usd * CENTS_PER_USD)
         self.lift(entry.p50_latency_ms, entry.p95_latency_ms)
 
     def merge(self, other: Sums) -> None:

@@ -57,6 +57,19 @@ class TagEntry(Entry, gc=False, kw_only=True):
     feature_tag: str
 
 
+class LlmEntry(msgspec.Struct, rename="camel", gc=False):
+    """What a report needs of an entry of ``llmMetrics``."""
+
+    provider: str
+    model: str
+    feature_tag: str
+    request_count: Count
+    error_count: Count
+    p50_latency_ms: Amount
+    p95_latency_ms: Amount
+    cost_usd: Amount
+
+
 class Window(msgspec.Struct, rename="camel", gc=False):
     """The head of a line. Its entries stay undecoded: most lines of a long history may be too old to count."""
 
@@ -66,6 +79,7 @@ class Window(msgspec.Struct, rename="camel", gc=False):
     window_end: Moment
     metrics: msgspec.Raw
     tag_metrics: msgspec.Raw = msgspec.Raw(b"[]")
+    llm_metrics: msgspec.Raw = msgspec.Raw(b"[]")
 
 
 class _Version(msgspec.Struct, rename="camel"):
@@ -75,6 +89,7 @@ class _Version(msgspec.Struct, rename="camel"):
 _decode_window = msgspec.json.Decoder(Window).decode
 _decode_entries = msgspec.json.Decoder(list[Entry]).decode
 _decode_tag_entries = msgspec.json.Decoder(list[TagEntry]).decode
+_decode_llm_entries = msgspec.json.Decoder(list[LlmEntry]).decode
 _decode_version = msgspec.json.Decoder(_Version).decode
 
 
@@ -94,6 +109,11 @@ def decode_entries(window: Window) -> list[Entry]:
 def decode_tag_entries(window: Window) -> list[TagEntry]:
     """Raises one of ``UNDECODABLE``. Empty for a window without tagged calls."""
     return _decode_tag_entries(window.tag_metrics)
+
+
+def decode_llm_entries(window: Window) -> list[LlmEntry]:
+    """Raises one of ``UNDECODABLE``. Empty for a window without LLM calls."""
+    return _decode_llm_entries(window.llm_metrics)
 
 
 def why_undecodable(line: bytes) -> Reason:

@@ -28,7 +28,7 @@ START_MS = 1_790_000_000_000
 Damage = Callable[[bytearray], None]
 
 
-def call(number: int, path_length: int = 12) -> bytes:
+def call(number: int, path_length: int = 11) -> bytes:
     at_ns = (START_MS + number) * 1_000_000
     path = "/v1".ljust(path_length, "x")
     return encode(CallEvent(at_ns, 5_000_000, "GET", "https", "api.example.com:443", path, 200, 1, 2))

@@ -8,7 +8,7 @@ import threading
 from functools import partial
 from typing import NamedTuple, Optional
 
-from recost.event import decode
+from recost.event import CallEvent, decode
 from recost.ring.files import RING_PREFIX, RingFile, open_ring
 from recost.ring.layout import DROPPED_BIG, DROPPED_FULL, MIN_CAPACITY, RECORDS, seed_of
 from recost.ring.reader import Cursor, Reader
@@ -160,7 +160,8 @@ def _numbers_in(reader: Reader) -> list[int]:
         records = reader.drain(MIN_CAPACITY, owner_gone=True)
         if not records:
             return numbers
-        numbers += [decode(payload).request_bytes for payload, _ in records]
+        events = [decode(payload) for payload, _ in records]
+        numbers += [event.request_bytes for event in events if isinstance(event, CallEvent)]
 
 
 def _meet(situation: Situation, stage: Stage, tracer: Optional[Tracer]) -> None:

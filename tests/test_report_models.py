@@ -1,0 +1,42 @@
+"""``recost-collector report --by model``: what each LLM cost, and all that is none."""
+
+from __future__ import annotations
+
+from recost.wire import LlmEntry, MetricEntry, WindowSummary, to_frames
+from tests.conftest import Place
+from tests.reporting import entry, json_of, text_of, window, write
+
+
+def llm_entry(model="gpt-4o", tag="default", calls=1, usd=0.0, p95=20.0):
+    return LlmEntry("openai", model, tag, calls, 0, 1000, 500, 0, usd, 0, p95 * calls, p95, p95)
+
+
+def write_shop(place: Place) -> None:
+    metrics = [
+        entry(calls=10, cents=5.0, p95=900.0),
+        MetricEntry("openai", "gpt-4o", "TRACK", 2, 0, 40.0, 20.0, 20.0, 0, 0, 1.5),
+    ]
+    llm = [llm_entry(calls=2, usd=0.015), llm_entry(tag="a", usd=0.02), llm_entry("gpt-5", calls=3, usd=0.01)]
+    start, end = "2026-11-21T10:00:00.000Z", "2026-11-21T10:00:30.000Z"
+    summary = WindowSummary("", "production", "python", "1.0", start, end, metrics, llm_metrics=llm)
+    (frame,) = to_frames(summary, 2000)
+    write(place.local, "shop.jsonl", frame + b"\n", window(entry(endpoint="old", calls=2, cents=0.25, p95=70.0)))
+
+
+def test_the_groups_are_models_and_the_rest_and_add_up_to_the_total(place: Place, capsys):
+    write_shop(place)
+
+    found = json_of(capsys, "--by", "model")
+
+    assert [(g["provider"], g["model"], g["calls"], round(g["costCents"], 9)) for g in found["groups"]] == [
+        ("openai", "gpt-4o", 3, 3.5),
+        ("(no model)", "(no model)", 8, 2.25),
+        ("openai", "gpt-5", 3, 1.0),
+    ]
+    assert found["total"] == json_of(capsys)["total"]
+    assert found["total"]["costCents"] == 6.75
+
+
+def test_the_text_says_what_has_no_model(place: Place, capsys):
+    write_shop(place)
+    assert "(no model): all calls less those of LLMs" in text_of(capsys, "--by", "model")
