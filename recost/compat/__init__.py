@@ -1,0 +1,3 @@
+"""Other SDKs' names for what recost does."""
+
+from __future__ import annotations
