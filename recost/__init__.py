@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from recost._version import __version__
+from recost.aggregator import Aggregator
 from recost.capture import install, is_installed, uninstall
 from recost.config import LocalTransportMode, RecostConfig, TransportMode
 from recost.errors import ConfigError, RecostAuthError, RecostError, RecostFatalAuthError, RecostRateLimitError
@@ -13,7 +14,7 @@ from recost.handle import RecostHandle, flush, init
 from recost.providers import BUILTIN_PROVIDERS, MatchResult, ProviderRegistry
 from recost.session import ProviderDef
 from recost.tags import feature_tag
-from recost.windows import MAX_BUCKETS, Aggregator
+from recost.windows import MAX_BUCKETS
 from recost.wire import FlushStatus, MetricEntry, WindowSummary
 
 if TYPE_CHECKING:

@@ -6,11 +6,15 @@ what it does not know.  No header, body, query, fragment or user-info has a fiel
 
 from __future__ import annotations
 
-from typing import Callable, NamedTuple, Optional, Union
+from typing import Callable, Literal, NamedTuple, Optional, Union
 
 import msgspec
 
 NS_PER_MS = 1_000_000
+
+Ending = Literal["completed", "broken_off", "closed_unread", "dropped", "failed", "cancelled"]
+"""How an LLM call ended: its answer came, the user left a stream amid it, closed it unread or forgot it, it failed, or
+was cancelled."""
 
 
 class CallEvent(msgspec.Struct, array_like=True, gc=False, tag=0, tag_field="t"):
@@ -67,6 +71,10 @@ class LlmEvent(msgspec.Struct, array_like=True, gc=False, tag=1, tag_field="t"):
     path: str = ""
     by_hand: bool = False
     """Told by the program itself: the HTTP call, if one was captured, is not known to be this one's."""
+    ending: str = ""
+    """An ``Ending``; empty for a call that was told by hand."""
+    metadata: str = ""
+    """For the log of LLM calls, where that is wanted: a JSON object of at most ``MAX_METADATA`` bytes."""
 
 
 Event = Union[CallEvent, LlmEvent]
@@ -74,6 +82,7 @@ Event = Union[CallEvent, LlmEvent]
 MAX_PATH = 1024
 MAX_NAME = 200
 MAX_TAG = 100
+MAX_METADATA = 1024
 MAX_BYTES = 8192
 """A larger record is none of ours: paths and tags are cut, and hosts and methods are short."""
 

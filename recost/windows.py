@@ -8,44 +8,25 @@ The collector keeps two ``Window`` for each open window: what is committed, and 
 
 from __future__ import annotations
 
-import threading
 from collections import Counter
 from collections.abc import KeysView
 from typing import Optional
 
 import msgspec
 
-from recost._version import __version__
-from recost.bucket import UNKNOWN_PROVIDER, Bucket, BucketKey, Row, pico_usd, to_int64
-from recost.event import NS_PER_MS, UNDECODABLE, CallEvent, LlmEvent, RawEvent
+from recost.bucket import Bucket, BucketKey, Row, to_int64
+from recost.event import UNDECODABLE, CallEvent, LlmEvent
 from recost.latency import EXACT_LIMIT
 from recost.llm_rows import LlmCalls, LlmRow
 from recost.tagged import Tagged, TaggedRow
-from recost.wire import FlushStatus, MetricEntry, WindowSummary, iso_time, to_frames
-
-__all__ = [
-    "EXACT_PER_WINDOW",
-    "MAX_BUCKETS",
-    "OVERFLOW_KEY",
-    "Aggregator",
-    "Bucket",
-    "BucketKey",
-    "FlushStatus",
-    "MetricEntry",
-    "Window",
-    "WindowSummary",
-    "iso_time",
-    "pico_usd",
-    "to_frames",
-]
+from recost.wire import WindowSummary, iso_time
 
 MAX_BUCKETS = 2000
 """Default of ``max_buckets``: distinct (provider, endpoint, method) in one window."""
 EXACT_PER_WINDOW = 100_000
 """Latencies of one window that are kept as they are; beyond it the busiest buckets go over to histograms."""
-OVERFLOW_KEY = ("other", "other", "OTHER")
-"""Where ``Aggregator`` counts what no longer fits."""
-_NEVER_NS = (1 << 63) - 1
+NEVER_NS = (1 << 63) - 1
+"""When a window without events began."""
 
 
 class _Data(msgspec.Struct, array_like=True):
@@ -79,7 +60,7 @@ class Window:
         self._without_call = 0  # of ``count``: events that only added a cost to what had counted the call
         self._look_at = EXACT_PER_WINDOW  # before ``count`` is here there cannot be too many exact latencies
         self.count = 0
-        self.started_at_ns = _NEVER_NS
+        self.started_at_ns = NEVER_NS
 
     def __contains__(self, key: object) -> bool:
         return key in self._buckets
@@ -241,87 +222,3 @@ class Window:
         window.started_at_ns = decoded.started_at_ns
         window._bound_exact()
         return window
-
-
-class Aggregator:
-    """Events in, windows out: what the collector does, for programs that do it themselves. Thread-safe.
-
-    Paths stay as they are.  It has no clock: a window goes from the start of its earliest call to the end of its
-    latest.  When to ``flush`` is the caller's decision, by time, by ``size`` or by ``would_overflow``; without a
-    flush, events of new buckets beyond ``max_buckets`` are counted together under ``OVERFLOW_KEY``, so that
-    memory stays bounded and the totals right.
-    """
-
-    def __init__(
-        self,
-        project_id: str = "",
-        environment: str = "development",
-        sdk_version: str = __version__,
-        max_buckets: int = MAX_BUCKETS,
-    ) -> None:
-        self.project_id = project_id
-        self.environment = environment
-        self.sdk_version = sdk_version
-        self.max_buckets = max_buckets
-        self._lock = threading.Lock()
-        self._window = Window()
-        self._end_ns = 0
-
-    def ingest(self, event: RawEvent, cost_cents: float = 0.0) -> None:
-        """Count ``event``, and ``cost_cents`` for it (US cents)."""
-        key, call, cost = _key_of(event), _to_call(event), pico_usd(cost_cents)
-        with self._lock:
-            if self._window.would_overflow(key, self.max_buckets):
-                key = OVERFLOW_KEY
-            self._window.add(key, call, cost)
-            self._end_ns = max(self._end_ns, call.at_ns + call.duration_ns)
-
-    def flush(self) -> Optional[WindowSummary]:
-        """Close the window and start a new one. None when it is empty."""
-        with self._lock:
-            window, end_ns = self._window, self._end_ns
-            self._window, self._end_ns = Window(), 0
-        if not window.count:
-            return None
-        start_ns = window.started_at_ns
-        return window.summary(self.project_id, self.environment, self.sdk_version, start_ns=start_ns, end_ns=end_ns)
-
-    def would_overflow(self, event: RawEvent) -> bool:
-        """Whether ``event`` needs a bucket that the window has no room for: flush first."""
-        with self._lock:
-            return self._window.would_overflow(_key_of(event), self.max_buckets)
-
-    @property
-    def size(self) -> int:
-        """Events since the last flush."""
-        with self._lock:
-            return self._window.count
-
-    @property
-    def bucket_count(self) -> int:
-        with self._lock:
-            return self._window.bucket_count
-
-
-def _key_of(event: RawEvent) -> BucketKey:
-    return event.provider or UNKNOWN_PROVIDER, event.endpoint_category or event.path, event.method
-
-
-def _to_call(event: RawEvent) -> CallEvent:
-    """``event`` in whole units; an ``error`` with a good status (it failed later) has no status of its own."""
-    return CallEvent(
-        at_ns=_to_ns(event.timestamp),
-        duration_ns=_to_ns(event.latency_ms),
-        method=event.method,
-        scheme="",
-        netloc=event.host,
-        path=event.path,
-        status=0 if event.error else event.status_code,
-        request_bytes=max(event.request_bytes, 0),
-        response_bytes=max(event.response_bytes, 0),
-    )
-
-
-def _to_ns(milliseconds: float) -> int:
-    """0 for what is no time (negative, infinite, not a number)."""
-    return round(milliseconds * NS_PER_MS) if 0 <= milliseconds < _NEVER_NS // NS_PER_MS else 0

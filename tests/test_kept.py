@@ -29,9 +29,9 @@ def test_a_call_that_comes_to_memory_just_after_the_ring_was_made_goes_into_the_
     with recost.init(collector="external", shutdown_flush_timeout_ms=0):
         runtime = _runtime.current
         assert runtime is not None
-        runtime._kept.is_rescued = True  # so it is not this thread that makes the ring
+        runtime.recorder._kept.is_rescued = True  # so it is not this thread that makes the ring
         runtime.record(CallEvent(1, 1, "GET", "https", "api.example.com", "/", 200, 0, 0))
         assert runtime.ring is not None
         assert runtime.ring.words[RECORDS] == 1
-        assert not runtime._kept
+        assert not runtime.recorder._kept
         runtime.ring.remove()

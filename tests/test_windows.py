@@ -13,10 +13,11 @@ import pytest
 
 from recost import windows
 from recost._version import __version__
+from recost.aggregator import OVERFLOW_KEY, Aggregator
 from recost.bucket import pico_usd
 from recost.event import CallEvent, RawEvent
 from recost.latency import EXACT_LIMIT
-from recost.windows import EXACT_PER_WINDOW, MAX_BUCKETS, OVERFLOW_KEY, Aggregator, Window
+from recost.windows import EXACT_PER_WINDOW, MAX_BUCKETS, Window
 from recost.wire import to_frames
 
 KEY = ("openai", "chat_completions", "POST")

@@ -13,7 +13,8 @@ from recost.classify import Classifier
 from recost.event import CallEvent, LlmEvent
 from recost.llm.aliases import canonical
 from recost.session import Session
-from recost.windows import Window, to_frames
+from recost.windows import Window
+from recost.wire import to_frames
 from recost_collector.changes import Part, StoredFrame
 from recost_collector.credits import Credits, Held
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from recost.llm.call_tags import DEFAULT_TAG
 from recost.llm.calls import LlmCall
-from recost.llm.patching import DEFAULT_TAG, patch, unpatch
+from recost.llm.patching import patch, unpatch
 from recost.llm.sdk import Sdk
 
 PATHS = frozenset({"/v1/messages", "/v1/complete"})

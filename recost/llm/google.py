@@ -10,20 +10,24 @@ import functools
 import importlib
 import weakref
 from collections.abc import AsyncGenerator, Generator
-from typing import Any, Optional
+from typing import Any
 from urllib.parse import urlsplit
 
 from recost._capture.wrap import Function, Switch, contained, netloc_of
+from recost.llm import call_tags
+from recost.llm.call_tags import DEFAULT_TAG
 from recost.llm.calls import LlmCall, Place
-from recost.llm.marks import current_mark, enter
-from recost.llm.patching import DEFAULT_TAG, Patchable, patch, unpatch
+from recost.llm.patching import Patchable, patch, unpatch
 from recost.tags import current_feature
+
+_NO_MORE = object()
 
 
 def patch_google(default_feature_tag: str = DEFAULT_TAG) -> None:
     """Count every call of google-genai for content or embeddings at its true cost, sync and async.
 
-    May come before or after the package's import and ``recost.init()``; called again, the new tag counts.
+    May come before or after the package's import and ``recost.init()``; called again, the new tag counts.  A call's own
+    tag goes in as ``config={"http_options": {"extra_body": {"recost_feature_tag": "…"}}}`` and is not sent.
     ``ImportError`` without the package.  Do not ``track()`` the same calls.
     """
     patch(GOOGLE, default_feature_tag, "google-genai")
@@ -49,35 +53,58 @@ class _Google(Patchable):
             embed = "_embed_content" if "_embed_content" in vars(owner) else "embed_content"  # before 1.50 or so
             self.wrap(owner, embed, wrap)
 
-    def begin(self, models: Any, kwargs: dict[str, Any]) -> LlmCall:
+    def begin(self, models: Any, kwargs: dict[str, Any]) -> tuple[LlmCall, dict[str, Any]]:
+        """The call, and the arguments to go on with."""
         asked = kwargs.get("model")
         model = asked.rpartition("/")[2] if isinstance(asked, str) else asked
         url = urlsplit(str(models._api_client._http_options.base_url))  # noqa: SLF001 - nothing public says it
         place = Place(url.scheme, netloc_of(url.scheme, url.hostname or "", url.port), f"{url.path.rstrip('/')}/models")
-        return LlmCall(models, place, model, current_feature() or self.default_tag)
+        tag, config = _take_tag(kwargs.get("config"))
+        call = LlmCall(models, place, model, tag or current_feature() or self.default_tag)
+        return call, kwargs if config is None else {**kwargs, "config": config}
+
+
+def _take_tag(config: Any) -> tuple[str, Any]:
+    """The tag in ``config``, and a copy without it; None where there was none."""
+    options = _field(config, "http_options")
+    body = _field(options, "extra_body")
+    tag, bare = call_tags.take(body)
+    return tag, None if bare is body else _with(config, "http_options", _with(options, "extra_body", bare))
+
+
+def _field(holder: Any, name: str) -> Any:
+    return holder.get(name) if isinstance(holder, dict) else getattr(holder, name, None)
+
+
+def _with(holder: Any, name: str, value: Any) -> Any:
+    return {**holder, name: value} if isinstance(holder, dict) else holder.model_copy(update={name: value})
 
 
 def _read(call: LlmCall, response: Any) -> None:
     call.read(getattr(response, "usage_metadata", None), getattr(response, "model_version", None), None)
-    if getattr(response, "candidates", None):
+
+
+def _read_piece(call: LlmCall, piece: Any) -> None:
+    _read(call, piece)
+    if getattr(piece, "candidates", None):
         call.token()
+    call.handed_on()
+
+
+def _end(call: LlmCall, response: Any) -> None:
+    contained(_read, call, response)
+    call.complete()
 
 
 def _wrap_function(original: Function, google: _Google, switch: Switch) -> Function:
     @functools.wraps(original)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        call: Optional[LlmCall] = contained(google.begin, self, kwargs) if switch.on else None
-        if call is None:
+        begun = contained(google.begin, self, kwargs) if switch.on else None
+        if begun is None:
             return original(self, *args, **kwargs)
-        outer = current_mark()
-        enter(call)
-        try:
+        call, kwargs = begun
+        with call:
             response = original(self, *args, **kwargs)
-        except BaseException:
-            contained(call.finish_failed)
-            raise
-        finally:
-            enter(outer)
         contained(_end, call, response)
         return response
 
@@ -87,27 +114,16 @@ def _wrap_function(original: Function, google: _Google, switch: Switch) -> Funct
 def _wrap_coroutine(original: Function, google: _Google, switch: Switch) -> Function:
     @functools.wraps(original)
     async def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        call: Optional[LlmCall] = contained(google.begin, self, kwargs) if switch.on else None
-        if call is None:
+        begun = contained(google.begin, self, kwargs) if switch.on else None
+        if begun is None:
             return await original(self, *args, **kwargs)
-        outer = current_mark()
-        enter(call)
-        try:
+        call, kwargs = begun
+        with call:
             response = await original(self, *args, **kwargs)
-        except BaseException:
-            contained(call.finish_failed)
-            raise
-        finally:
-            enter(outer)
         contained(_end, call, response)
         return response
 
     return wrapper
-
-
-def _end(call: LlmCall, response: Any) -> None:
-    contained(call.read, getattr(response, "usage_metadata", None), getattr(response, "model_version", None), None)
-    call.finish()
 
 
 def _wrap_stream(original: Function, google: _Google, switch: Switch) -> Function:
@@ -115,34 +131,29 @@ def _wrap_stream(original: Function, google: _Google, switch: Switch) -> Functio
 
     @functools.wraps(original)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        pieces = original(self, *args, **kwargs)
-        call: Optional[LlmCall] = contained(google.begin, self, kwargs) if switch.on else None
-        return pieces if call is None else _follow(call, pieces)
+        begun = contained(google.begin, self, kwargs) if switch.on else None
+        if begun is None:
+            return original(self, *args, **kwargs)
+        call, kwargs = begun
+        return _follow(call, original(self, *args, **kwargs))
 
     return wrapper
 
 
 def _follow(call: LlmCall, pieces: Any) -> Generator[Any, None, None]:
-    try:
-        while True:
-            outer = current_mark()
-            enter(call)
-            try:
-                piece = next(pieces)
-            except StopIteration:
-                break
-            finally:
-                enter(outer)
-            contained(_read, call, piece)
+    while True:
+        with call:
+            piece = next(pieces, _NO_MORE)
+        if piece is _NO_MORE:
+            contained(call.complete)
+            return
+        contained(_read_piece, call, piece)
+        try:
             yield piece
-    except GeneratorExit:
-        pieces.close()
-        raise
-    except BaseException:
-        contained(call.finish_failed)
-        raise
-    finally:
-        contained(call.finish)
+        except GeneratorExit:
+            contained(call.close)
+            pieces.close()
+            raise
 
 
 def _wrap_async_stream(original: Function, google: _Google, switch: Switch) -> Function:
@@ -150,21 +161,15 @@ def _wrap_async_stream(original: Function, google: _Google, switch: Switch) -> F
 
     @functools.wraps(original)
     async def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
-        call: Optional[LlmCall] = contained(google.begin, self, kwargs) if switch.on else None
-        if call is None:
+        begun = contained(google.begin, self, kwargs) if switch.on else None
+        if begun is None:
             return await original(self, *args, **kwargs)
-        outer = current_mark()
-        enter(call)
-        try:
+        call, kwargs = begun
+        with call:
             pieces = await original(self, *args, **kwargs)
-        except BaseException:
-            contained(call.finish_failed)
-            raise
-        finally:
-            enter(outer)
-        call.is_open = False
+        call.returned()
         followed = _follow_async(call, pieces)
-        weakref.finalize(followed, call.finish)
+        weakref.finalize(followed, call.drop)
         return followed
 
     return wrapper
@@ -173,16 +178,16 @@ def _wrap_async_stream(original: Function, google: _Google, switch: Switch) -> F
 async def _follow_async(call: LlmCall, pieces: Any) -> AsyncGenerator[Any, None]:
     try:
         async for piece in pieces:
-            contained(_read, call, piece)
+            contained(_read_piece, call, piece)
             yield piece
     except GeneratorExit:
+        contained(call.close)
         await pieces.aclose()
         raise
-    except BaseException:
-        contained(call.finish_failed)
+    except BaseException as error:
+        contained(call.fail, error)
         raise
-    finally:
-        contained(call.finish)
+    contained(call.complete)
 
 
 GOOGLE = _Google()

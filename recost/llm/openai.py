@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from recost.llm.call_tags import DEFAULT_TAG
 from recost.llm.calls import LlmCall
-from recost.llm.patching import DEFAULT_TAG, patch, unpatch
+from recost.llm.patching import patch, unpatch
 from recost.llm.sdk import Sdk
 
 PATHS = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
@@ -33,6 +34,7 @@ def _read(call: LlmCall, data: dict[str, Any]) -> None:
     inner = data.get("response")
     said = inner if isinstance(inner, dict) else data
     call.read(said.get("usage"), said.get("model"), said.get("service_tier"))
+    call.failed_inside = call.failed_inside or said.get("status") == "failed"
     if str(data.get("type", "")).endswith(".delta") or _has_content(data.get("choices")):
         call.token()
 

@@ -15,10 +15,7 @@ from typing import Any, Callable
 from recost._capture.imports import Watch
 from recost._capture.patch import Place
 from recost._capture.wrap import Function, Switch, contained
-from recost.tags import clean
-
-DEFAULT_TAG = "default"
-"""What is called so has no tag."""
+from recost.llm import call_tags
 
 
 class Patchable:
@@ -54,8 +51,7 @@ def patch(package: Patchable, default_feature_tag: str, hint: str = "") -> None:
         what = hint or package.package
         raise ImportError(f"the calls of {package.package} cannot be counted without it: pip install {what}")
     with _lock:
-        tag = clean(default_feature_tag)
-        package.default_tag = "" if tag == DEFAULT_TAG else tag
+        package.default_tag = call_tags.named(default_feature_tag)
         package.is_patched = True
         _patchables[package.module] = package
         _watch.start()

@@ -1,11 +1,12 @@
 """The hooks in SDKs of the family that openai and anthropic belong to: their base client and their streams.
 
-The hooks sit below every way of calling: ``create``, ``parse``, streams, raw responses, the module's own client.  Three
+The hooks sit below every way of calling: ``create``, ``parse``, streams, raw responses, the module's own client.  Four
 functions are wrapped, and nothing is ever wrapped that the user is given.
 
 request                  one logical call, retries included: begins, fails, ends when there is no more to come
 _process_response_data   sees each decoded response, and each event of a stream
-Stream.__init__, close   a stream gets an iterator that sees its end; it stays the SDK's own stream
+Stream.__init__          a stream gets an iterator that sees its end; it stays the SDK's own stream
+APIResponse.close        who reads a raw response by himself is done with it
 
 State: an Sdk's settings, see ``patching``.
 """
@@ -23,15 +24,15 @@ from urllib.parse import urlsplit
 import msgspec
 
 from recost._capture.wrap import Function, Switch, contained, netloc_of
-from recost.llm.calls import LlmCall, Place
-from recost.llm.marks import current_mark, enter
-from recost.llm.patching import DEFAULT_TAG, Patchable
-from recost.llm.streams import AsyncPieces, Pieces
-from recost.tags import clean, current_feature
+from recost.llm import call_tags
+from recost.llm.calls import ATTACHED, LlmCall, Place
+from recost.llm.marks import current_mark
+from recost.llm.patching import Patchable
+from recost.llm.streams import AsyncClosing, AsyncPieces, Closing, Pieces
+from recost.tags import current_feature
 
-TAG_KEYS = ("costara_feature_tag", "recost_feature_tag")
-ATTACHED = "_recost_llm_call"
-"""Under this name an HTTP response knows the call that it belongs to, until somebody parses it."""
+RAW = "x-stainless-raw-response"
+"""The header by which a resource asks its own client for a raw response."""
 USAGE_PATHS = frozenset({"/chat/completions", "/completions"})
 """Where a stream says what it used only when asked to."""
 
@@ -57,11 +58,11 @@ class Sdk(Patchable):
         outer = current_mark()
         if isinstance(outer, LlmCall) and outer.is_open and outer.owner == id(client):
             return None
-        tag, bare = _take_tag(options.extra_json)
+        tag, bare = call_tags.take(options.extra_json)
         body = options.json_data if isinstance(options.json_data, dict) else {}
         call = LlmCall(client, _place_of(client, path), body.get("model"), tag or current_feature() or self.default_tag)
         changed = {} if bare is options.extra_json else {"extra_json": bare}
-        if self.inject_stream_usage and path in USAGE_PATHS and _leaves_usage_open(body, bare):
+        if self.inject_stream_usage and path in USAGE_PATHS and _leaves_usage_open(body, bare) and not _is_raw(options):
             asked = {**(body.get("stream_options") or {}), "include_usage": True}
             changed["json_data"] = {**body, "stream_options": asked}
             call.hides_usage = True
@@ -75,18 +76,34 @@ class Sdk(Patchable):
 
     def end(self, call: LlmCall, result: Any) -> None:
         """The SDK's function has returned ``result``."""
-        call.is_open = False
+        call.returned()
         response = getattr(result, "http_response", None)
         if call.is_stream or call.is_over:
             return
         if response is None:
-            call.finish()
+            call.complete()
         elif getattr(response, "_content", None) is not None:  # raw, and whole in memory
-            contained(self._read_body, call, response.content)
-            call.finish()
+            self.end_raw(call, response)
         else:  # raw, to be read by the user: whoever parses it tells, or nobody does
-            setattr(response, ATTACHED, call)
-            weakref.finalize(response, call.finish)
+            call.attach(response)
+            weakref.finalize(response, call.drop)
+
+    def end_raw(self, call: LlmCall, response: Any) -> None:
+        """``response`` is whole."""
+        contained(self._read_body, call, response.content)
+        call.complete()
+
+    def closed_raw(self, response: Any, *, was_read: bool) -> None:
+        """The user has closed a raw response, and will read no more of it."""
+        call = getattr(response, ATTACHED, None)
+        if not isinstance(call, LlmCall) or call.is_stream:  # a stream's own iterator tells
+            return
+        if getattr(response, "_content", None) is not None:
+            self.end_raw(call, response)
+        elif was_read:
+            call.complete()
+        else:
+            call.close()
 
     def saw(self, data: object, response: object) -> None:
         """The SDK has decoded ``data``: a response, or one event of a stream."""
@@ -98,37 +115,39 @@ class Sdk(Patchable):
             return
         self._read(call, data)
         if attached is not None and not call.is_stream:
-            call.finish()
+            call.complete()
 
     def follow(self, stream: Any, *, is_async: bool) -> None:
         """``stream`` is new: see its end."""
-        attached = getattr(stream.response, ATTACHED, None)
+        response = stream.response
+        attached = getattr(response, ATTACHED, None)
         call = current_mark() if attached is None else attached
-        if not isinstance(call, LlmCall) or call.is_over or call.is_stream or (attached is None and not call.is_open):
+        if not isinstance(call, LlmCall) or call.is_over or (attached is None and not call.is_open):
             return
-        if attached is None:
-            setattr(stream.response, ATTACHED, call)
         # Where the SDK makes the iterator at the first use, so do we: what a subclass sets up comes after this.
         lazy = getattr(type(stream), "_iterator", None)
         make = functools.partial(_make, weakref.ref(stream), lazy) if lazy is not None else None
         pieces = (AsyncPieces if is_async else Pieces)(call, None if make else stream._iterator, make)  # noqa: SLF001 - the hook
-        call.is_stream = True
         vars(stream)["_iterator"] = pieces
+        name, closing = ("aclose", AsyncClosing) if is_async else ("close", Closing)
+        if isinstance(vars(response).get(name), (Closing, type(None))):
+            call.attach(response, **{name: closing(response, pieces)})
+        else:  # somebody else's, who will not miss it
+            call.attach(response)
 
     def apply(self) -> None:
         """Wrap what is to be wrapped in the imported package."""
         base = importlib.import_module(self.module)
         streaming = importlib.import_module(f"{self.package}._streaming")
+        raw = importlib.import_module(f"{self.package}._response")
         for client, wrap in ((base.SyncAPIClient, _wrap_request), (base.AsyncAPIClient, _wrap_async_request)):
             for owner in _with_own_request(client):
                 self.wrap(owner, "request", wrap)
         self.wrap(base.BaseClient, "_process_response_data", _wrap_process)
-        for stream, wrap, wrap_close in (
-            (streaming.Stream, _wrap_stream, _wrap_close),
-            (streaming.AsyncStream, _wrap_async_stream, _wrap_async_close),
-        ):
-            self.wrap(stream, "__init__", wrap)
-            self.wrap(stream, "close", wrap_close)
+        self.wrap(streaming.Stream, "__init__", _wrap_stream)
+        self.wrap(streaming.AsyncStream, "__init__", _wrap_async_stream)
+        self.wrap(raw.APIResponse, "close", _wrap_close)
+        self.wrap(raw.AsyncAPIResponse, "close", _wrap_async_close)
 
     def _read_body(self, call: LlmCall, content: bytes) -> None:
         data = msgspec.json.decode(content)
@@ -145,15 +164,10 @@ def _with_own_request(client: Any) -> Iterator[Any]:
                 yield owner
 
 
-def _take_tag(extra: Any) -> tuple[str, Any]:
-    """The tag in ``extra_body``, and that without it; the user's own dict stays as it is."""
-    if not isinstance(extra, dict) or not any(key in extra for key in TAG_KEYS):
-        return "", extra
-    given = next((extra[key] for key in TAG_KEYS if isinstance(extra.get(key), str)), "")
-    tag = clean(given)
-    return "" if tag == DEFAULT_TAG else tag, {
-        key: value for key, value in extra.items() if key not in TAG_KEYS
-    } or None
+def _is_raw(options: Any) -> bool:
+    """The user reads the response as it was sent, so nothing can be hidden in it."""
+    headers = options.headers
+    return isinstance(headers, dict) and any(name.lower() == RAW for name in headers)
 
 
 def _leaves_usage_open(body: dict[str, Any], extra: Any) -> bool:
@@ -189,15 +203,8 @@ def _wrap_request(original: Function, sdk: Sdk, switch: Switch) -> Function:
         if begun is None:
             return original(*args, **kwargs)
         call, args, kwargs = begun
-        outer = current_mark()
-        enter(call)
-        try:
+        with call:
             result = original(*args, **kwargs)
-        except BaseException:
-            contained(call.finish_failed)
-            raise
-        finally:
-            enter(outer)
         contained(sdk.end, call, result)
         return result
 
@@ -211,15 +218,8 @@ def _wrap_async_request(original: Function, sdk: Sdk, switch: Switch) -> Functio
         if begun is None:
             return await original(*args, **kwargs)
         call, args, kwargs = begun
-        outer = current_mark()
-        enter(call)
-        try:
+        with call:
             result = await original(*args, **kwargs)
-        except BaseException:
-            contained(call.finish_failed)
-            raise
-        finally:
-            enter(outer)
         contained(sdk.end, call, result)
         return result
 
@@ -256,29 +256,27 @@ def _wrap_init(original: Function, sdk: Sdk, switch: Switch, *, is_async: bool) 
     return wrapper
 
 
-def _wrap_close(original: Function, _sdk: Sdk, _switch: Switch) -> Function:
+def _wrap_close(original: Function, sdk: Sdk, switch: Switch) -> Function:
     @functools.wraps(original)
     def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        was_read = self.http_response.is_closed
         try:
             return original(self, *args, **kwargs)
         finally:
-            contained(_closed, self)
+            if switch.on:
+                contained(functools.partial(sdk.closed_raw, self.http_response, was_read=was_read))
 
     return wrapper
 
 
-def _wrap_async_close(original: Function, _sdk: Sdk, _switch: Switch) -> Function:
+def _wrap_async_close(original: Function, sdk: Sdk, switch: Switch) -> Function:
     @functools.wraps(original)
     async def wrapper(self: Any, *args: Any, **kwargs: Any) -> Any:
+        was_read = self.http_response.is_closed
         try:
             return await original(self, *args, **kwargs)
         finally:
-            contained(_closed, self)
+            if switch.on:
+                contained(functools.partial(sdk.closed_raw, self.http_response, was_read=was_read))
 
     return wrapper
-
-
-def _closed(stream: Any) -> None:
-    pieces = vars(stream).get("_iterator")
-    if isinstance(pieces, (Pieces, AsyncPieces)):
-        pieces.call.finish()

@@ -15,11 +15,10 @@ from recost import handle
 from recost._runtime import record_llm
 from recost.event import MAX_NAME, NS_PER_MS, LlmEvent
 from recost.llm.aliases import canonical
+from recost.llm.call_tags import DEFAULT_TAG, named
 from recost.llm.prices import price_list
 from recost.llm.tokens import Odd, Usage, count, pico
-from recost.tags import clean
 
-DEFAULT_TAG = "default"
 UNKNOWN = "unknown"
 MAX_LATENCY_MS = 86_400_000.0
 """A day. More is garbage."""
@@ -60,8 +59,7 @@ def track(  # noqa: PLR0913, PLR0917 - another SDK's signature, which programs a
     try:
         event = _to_event(provider, model, (prompt_tokens, completion_tokens), cost, latency_ms)
         given: object = feature_tag
-        tag = clean(given) if isinstance(given, str) else ""
-        event.tag = "" if tag == DEFAULT_TAG else tag
+        event.tag = named(given) if isinstance(given, str) else ""
         if not record_llm(event):
             _drop()
     except Exception:  # noqa: BLE001 - a user's program must not fail because of us

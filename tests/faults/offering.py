@@ -54,7 +54,7 @@ class Offering:
     def offer(self, path: str = "/v1/things", status: int = 200) -> bool:
         """Publish one call. False: the ring was full (the ring counts that) and nothing was acknowledged."""
         event = CallEvent(time.time_ns(), DURATION_NS, "GET", "https", HOST, path, status, 10, 20)
-        writer = self.runtime._writer
+        writer = self.runtime.recorder.writer
         return self._first(event) if writer is None else writer.offer(encode(event))
 
     def offer_all(self, ledger: Ledger, slot: int, count: int) -> None:
@@ -69,7 +69,7 @@ class Offering:
 
     @property
     def writer(self) -> Writer:
-        found = self.runtime._writer
+        found = self.runtime.recorder.writer
         assert found is not None, "nothing was offered yet"
         return found
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
+import inspect
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,91 +13,235 @@ import anthropic
 import pytest
 
 import recost
-from recost._capture import fault_count
-from tests.llm.answering import Provider, account, models, provider, tags
+from tests.llm.answering import Style, Watched, account, accounted, check, models, tags, watched
 
-ASK: dict[str, Any] = {
-    "model": "claude-newest",
-    "max_tokens": 10,
-    "messages": [{"role": "user", "content": "q"}],
-}
+ASK: dict[str, Any] = {"model": "claude-newest", "max_tokens": 10, "messages": [{"role": "user", "content": "q"}]}
+STREAM: dict[str, Any] = {**ASK, "stream": True}
 USD = 0.00348
 """100 in, 600 read from the cache, 200 out."""
+BEGUN_USD = 0.000495
+"""Of those 200 only the first is known."""
+
+
+@pytest.fixture(scope="module")
+def found() -> Iterator[Watched]:
+    with watched("anthropic") as made:
+        yield made
 
 
 @pytest.fixture(autouse=True)
 def _patched() -> Iterator[None]:
-    before = fault_count()
     recost.patch_anthropic()
     yield
     recost.unpatch_anthropic()
-    assert fault_count() == before
 
 
-def client_of(found: Provider, **settings: Any) -> anthropic.Anthropic:
-    return anthropic.Anthropic(api_key="x", base_url=found.url, **{"max_retries": 0, **settings})
+def settings(found: Watched) -> Any:
+    return {"api_key": "x", "base_url": found.url, "max_retries": 2}
 
 
-def test_every_way_to_get_a_message_is_one_event() -> None:
-    with provider("anthropic") as found, client_of(found) as client:
-        assert client.messages.create(**ASK).content
-        client.messages.with_raw_response.create(**ASK).parse()
-        with client.messages.with_streaming_response.create(**ASK) as response:
-            response.parse()
-        client.beta.messages.create(**ASK)
-        client.messages.create(**ASK, extra_body={"recost_feature_tag": "x"})
+def client_of(found: Watched) -> anthropic.Anthropic:
+    return anthropic.Anthropic(**settings(found))
+
+
+def read(client: Any) -> None:
+    stream = client.messages.create(**STREAM)
+    assert type(stream) is anthropic.Stream
+    assert len(list(stream)) == 7
+
+
+def break_off(client: Any) -> None:
+    with client.messages.create(**STREAM) as stream:
+        next(stream)
+
+
+def forget(client: Any) -> None:
+    for _piece in client.messages.create(**STREAM):
+        break
+    gc.collect()
+
+
+def drop(client: Any) -> None:
+    client.messages.create(**STREAM)
+    gc.collect()
+
+
+def fail_inside(client: Any, model: str) -> None:
+    with pytest.raises(Exception, match=r"\w"):
+        list(client.messages.create(**{**STREAM, "model": model}))
+
+
+def helper_text(client: Any) -> None:
+    with client.messages.stream(**ASK) as stream:
+        assert "".join(stream.text_stream)
+
+
+def helper_message(client: Any) -> None:
+    with client.messages.stream(**ASK) as stream:
+        assert stream.get_final_message().usage.output_tokens == 200
+
+
+def leave_helper(client: Any) -> None:
+    with client.messages.stream(**ASK) as stream:
+        next(iter(stream))
+
+
+def unread_helper(client: Any) -> None:
+    with client.messages.stream(**ASK):
+        pass
+
+
+def raw_before(client: Any) -> None:
+    recost.unpatch_anthropic()
+    raw = client.messages.with_raw_response
+    recost.patch_anthropic()
+    assert raw.create(**ASK).parse().model
+
+
+def streaming_response(client: Any, act: Any, arguments: Any = ASK) -> None:
+    with client.messages.with_streaming_response.create(**arguments) as response:
+        act(response)
+
+
+def refused(client: Any) -> None:
+    with pytest.raises(anthropic.BadRequestError):
+        client.messages.create(**ASK)
+
+
+def parse(client: Any) -> None:
+    assert client.messages.parse(**ASK).content
+
+
+def no_llm_call(client: Any) -> None:
+    if hasattr(client.messages, "count_tokens"):
         client.messages.count_tokens(model=ASK["model"], messages=ASK["messages"])
-    found_account = account()
-    assert found_account[:4] == (5, 0, 0, round(5 * USD, 9))
-    assert found_account.total_usd == round(5 * USD + 0.02, 9), "counting tokens is no LLM call"
+    client.get("/v1/models", cast_to=object)
+
+
+STYLES = [
+    Style("messages.create", lambda c: c.messages.create(**ASK), usd=USD),
+    Style("messages.create, 529 and 200", lambda c: c.messages.create(**ASK), usd=USD, statuses=(529,)),
+    Style("messages.create, refused", refused, "failed", 0.0, statuses=(400,)),
+    Style("messages.parse", parse, usd=USD, needs="messages.parse"),
+    Style("beta.messages.create", lambda c: c.beta.messages.create(**ASK), usd=USD, needs="beta.messages"),
+    Style("stream, read to its end", read, usd=USD),
+    Style("stream, left with `with`", break_off, "broken_off", BEGUN_USD),
+    Style("stream, left with `break`", forget, "broken_off", BEGUN_USD),
+    Style("stream, closed unread", lambda c: c.messages.create(**STREAM).close(), "closed_unread"),
+    Style("stream, dropped", drop, "dropped"),
+    Style("stream with an error inside", lambda c: fail_inside(c, "error"), "failed", BEGUN_USD),
+    Style("stream that is cut", lambda c: fail_inside(c, "cut"), "failed", BEGUN_USD),
+    Style(".stream(), text", helper_text, usd=USD),
+    Style(".stream(), final message", helper_message, usd=USD),
+    Style(".stream(), left", leave_helper, "broken_off", BEGUN_USD),
+    Style(".stream(), closed unread", unread_helper, "closed_unread"),
+    Style("with_raw_response, parsed", lambda c: c.messages.with_raw_response.create(**ASK).parse(), usd=USD),
+    Style("with_raw_response, not parsed", lambda c: c.messages.with_raw_response.create(**ASK), usd=USD),
+    Style("with_raw_response, made before patching", raw_before, usd=USD),
+    Style("with_raw_response, stream", lambda c: list(c.messages.with_raw_response.create(**STREAM).parse()), usd=USD),
+    Style("with_streaming_response, parsed", lambda c: streaming_response(c, lambda r: r.parse()), usd=USD),
+    Style("with_streaming_response, iter_bytes", lambda c: streaming_response(c, lambda r: list(r.iter_bytes()))),
+    Style("with_streaming_response, unread", lambda c: streaming_response(c, str), "closed_unread"),
+    Style(
+        "with_streaming_response, stream", lambda c: streaming_response(c, lambda r: list(r.parse()), STREAM), usd=USD
+    ),
+    Style("no LLM call: count_tokens, GET", no_llm_call, events=0),
+]
+
+
+@pytest.mark.parametrize("style", STYLES, ids=str)
+def test_each_way_to_call_is_one_event(style: Style, found: Watched) -> None:
+    with client_of(found) as client:
+        style.require(client)
+        check(style, found, lambda: style.run(client))
+
+
+async def async_read(client: Any) -> None:
+    assert len([event async for event in await client.messages.create(**STREAM)]) == 7
+
+
+async def async_break_off(client: Any) -> None:
+    async with await client.messages.create(**STREAM) as stream:
+        await stream.__anext__()
+
+
+async def async_closed(client: Any) -> None:
+    await (await client.messages.create(**STREAM)).close()
+
+
+async def async_drop(client: Any) -> None:
+    await client.messages.create(**STREAM)
+    gc.collect()
+
+
+async def async_cancelled(client: Any) -> None:
+    has_begun = asyncio.Event()
+
+    async def wait_for_more() -> None:
+        async for _event in await client.messages.create(**{**STREAM, "model": "hangs"}):
+            has_begun.set()
+
+    task = asyncio.ensure_future(wait_for_more())
+    await has_begun.wait()
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def async_helper(client: Any) -> None:
+    async with client.messages.stream(**ASK) as stream:
+        assert [text async for text in stream.text_stream]
+
+
+async def async_leave_helper(client: Any) -> None:
+    async with client.messages.stream(**ASK) as stream:
+        async for _event in stream:
+            break
+
+
+async def async_raw(client: Any) -> None:
+    parsed = (await client.messages.with_raw_response.create(**ASK)).parse()
+    message = await parsed if inspect.isawaitable(parsed) else parsed  # newer versions
+    assert message.model
+
+
+async def async_streaming_response(client: Any) -> None:
+    async with client.messages.with_streaming_response.create(**ASK) as response:
+        assert (await response.parse()).model
+
+
+ASYNC_STYLES = [
+    Style("async messages.create", lambda c: c.messages.create(**ASK), usd=USD),
+    Style("async beta.messages.create", lambda c: c.beta.messages.create(**ASK), usd=USD, needs="beta.messages"),
+    Style("async stream, read to its end", async_read, usd=USD),
+    Style("async stream, left with `async with`", async_break_off, "broken_off", BEGUN_USD),
+    Style("async stream, closed unread", async_closed, "closed_unread"),
+    Style("async stream, dropped", async_drop, "dropped"),
+    Style("async stream, cancelled", async_cancelled, "cancelled", BEGUN_USD),
+    Style("async .stream()", async_helper, usd=USD),
+    Style("async .stream(), left", async_leave_helper, "broken_off", BEGUN_USD),
+    Style("async with_raw_response, parsed", async_raw, usd=USD),
+    Style("async with_streaming_response, parsed", async_streaming_response, usd=USD),
+]
+
+
+@pytest.mark.parametrize("style", ASYNC_STYLES, ids=str)
+def test_each_way_to_call_asynchronously_is_one_event(style: Style, found: Watched) -> None:
+    async def run() -> None:
+        async with anthropic.AsyncAnthropic(**settings(found)) as client:
+            await style.run(client)
+
+    style.require(anthropic.AsyncAnthropic(**settings(found)))
+    check(style, found, lambda: asyncio.run(run()))
+
+
+def test_messages_are_one_account_by_the_model_that_answered() -> None:
+    with accounted("anthropic") as found, client_of(found) as client:
+        client.messages.create(**ASK)
+        client.messages.create(**ASK, extra_body={"recost_feature_tag": "x"})
+        list(client.messages.create(**STREAM))
+        client.get("/v1/models", cast_to=object)
+    assert account() == (3, 0, 0, round(3 * USD, 9), round(3 * USD + 0.02, 9), 4)
     assert models() == {("anthropic", "claude-sonnet-4-5")}
     assert tags() == {"default", "x"}
-    assert "recost_feature_tag" not in found.sent[4]
-
-
-def test_streams_are_one_event_each_and_their_usage_is_not_added_up() -> None:
-    with provider("anthropic") as found, client_of(found) as client:
-        stream = client.messages.create(**ASK, stream=True)
-        assert type(stream) is anthropic.Stream
-        assert len(list(stream)) == 6
-        with client.messages.stream(**ASK) as helper:
-            assert "".join(helper.text_stream) == "hi"
-        with client.messages.stream(**ASK) as helper:
-            assert helper.get_final_message().usage.output_tokens == 200
-    assert account() == (3, 0, 0, round(3 * USD, 9), round(3 * USD, 9), 3)
-
-
-def test_a_stream_that_is_broken_off_is_one_event_with_what_was_known() -> None:
-    """The input is billed, and said at once."""
-    with provider("anthropic") as found, client_of(found) as client:
-        with client.messages.create(**ASK, stream=True) as stream:
-            next(stream)
-        client.messages.create(**ASK, stream=True).close()
-        dropped = client.messages.create(**ASK, stream=True)
-        next(dropped)
-        del dropped, stream
-        gc.collect()
-    assert (account().calls, account().unpriced) == (3, 1)
-
-
-def test_errors_and_retries_are_one_event_each() -> None:
-    with provider("anthropic") as found, client_of(found, max_retries=1) as client:
-        found.statuses.extend([529, 200, 400])
-        client.messages.create(**ASK)
-        with pytest.raises(anthropic.BadRequestError):
-            client.messages.create(**ASK)
-    assert account() == (2, 1, 0, USD, USD, 3)
-
-
-def test_async_messages_and_streams_are_one_event_each() -> None:
-    async def run(found: Provider) -> None:
-        async with anthropic.AsyncAnthropic(api_key="x", base_url=found.url, max_retries=0) as client:
-            await asyncio.gather(*(client.messages.create(**ASK) for _ in range(3)))
-            async for _ in await client.messages.create(**ASK, stream=True):
-                pass
-            async with client.messages.stream(**ASK) as helper:
-                assert [text async for text in helper.text_stream] == ["hi"]
-
-    with provider("anthropic") as found:
-        asyncio.run(run(found))
-    assert account() == (5, 0, 0, round(5 * USD, 9), round(5 * USD, 9), 5)
+    assert "recost_feature_tag" not in found.sent[1]

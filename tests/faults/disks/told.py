@@ -226,10 +226,10 @@ class _Following:
     def _publish(self, path: str) -> bool:
         """As capture does it. True when a ring took the call: the one there was, or one that was made for it."""
         runtime = self._runtime
-        writer = runtime._writer
+        writer = runtime.recorder.writer
         before = 0 if writer is None else writer.published[1]
         runtime.record(CallEvent(time.time_ns(), DURATION_NS, "GET", "https", HOST, path, 200, 10, 20))
         if writer is not None and writer.published[1] > before:
             return True
-        newer = runtime._writer
+        newer = runtime.recorder.writer
         return newer is not None and newer is not writer and newer.published[1] > 0 and not newer.refused

@@ -6,7 +6,7 @@ import os
 from typing import Callable
 
 import recost
-from recost import _runtime
+from recost import _recorder, _runtime
 from recost import handle as handle_file
 from recost._runtime import Runtime
 from recost.handle import RecostHandle
@@ -43,7 +43,7 @@ def _dispose_without_a_mark(family: Family) -> None:
 
     def live() -> None:
         replace(handle_file, "_stop_capture_of", lambda _: None)
-        replace(Runtime, "dispose", lambda runtime, _: runtime._detach())
+        replace(Runtime, "dispose", lambda runtime, _: runtime.recorder._detach())
         handle = recost.init(**SETTINGS)
         family.caller().call()
         _fork_after(family, handle)
@@ -98,7 +98,9 @@ def _dispose_in_the_child(family: Family, handle: RecostHandle) -> None:
 
 def _fork_amid(family: Family, handle: RecostHandle) -> None:
     """At a line of it, in another thread: the child's calls are taken, all or none."""
-    held = Held({_runtime.__file__, handle_file.__file__}, [family.random.randint(1, LINES_OF_DISPOSE)])
+    held = Held(
+        {_runtime.__file__, _recorder.__file__, handle_file.__file__}, [family.random.randint(1, LINES_OF_DISPOSE)]
+    )
     held.run(handle.dispose)
     for _ in held.stops:
         family.fork(announced, _check_all_or_none)

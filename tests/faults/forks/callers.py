@@ -90,7 +90,7 @@ def the_runtime() -> Runtime:
 
 def the_writer() -> Writer:
     """What writes into the ring of this process, or in a forked child into its parent's."""
-    writer = the_runtime()._writer
+    writer = the_runtime().recorder.writer
     assert writer is not None, "no call was made"
     return writer
 

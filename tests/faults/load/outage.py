@@ -97,7 +97,7 @@ class Worker:
 
     def listen(self) -> None:
         """What the watcher thread does once a second."""
-        self._runtime._look()
+        self._runtime.recorder.look()
 
     def leave(self) -> None:
         self._runtime.dispose(0)
