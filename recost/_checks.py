@@ -142,6 +142,24 @@ def check_host(setting: str, value: object) -> str:
     return host
 
 
+def check_path(setting: str, value: object) -> str:
+    if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or "\0" in value:
+        raise wrong(setting, value, "the path of a file")
+    return _plain(value)
+
+
+def check_prices(setting: str, value: object) -> object:
+    from recost.llm.overrides import WANT, Overrides  # noqa: PLC0415 - for those who name prices
+
+    try:
+        Overrides().add(value, setting)  # type: ignore[arg-type]  # looks at what it is
+    except ConfigError as error:
+        if not isinstance(value, dict) or any(prefix in str(error) for prefix in SECRET_PREFIXES):
+            raise wrong(setting, value, WANT) from None
+        raise  # it says which price
+    return value
+
+
 def check_base_url(setting: str, value: object) -> str:
     url = split_base_url(value) if isinstance(value, str) and len(value) <= MAX_TEXT else None
     if url is None:

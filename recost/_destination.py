@@ -36,6 +36,7 @@ def registration(settings: RecostConfig, environ: Mapping[str, str] = os.environ
         spool_max_bytes=settings.spool_max_bytes,
         collector_idle_exit_s=settings.collector_idle_exit_s,
         custom_providers=tuple(settings.custom_providers),
+        llm_log=_file_destination(settings, ".llm", environ) if settings.llm_event_log else None,
     )
     return Registration(session=session, api_key=settings.api_key or "")
 
@@ -60,11 +61,12 @@ def _destination(settings: RecostConfig, environ: Mapping[str, str]) -> Destinat
         return Destination(url, project, proxies=proxies(environ), ca_bundle=_ca_bundle(environ))
     if settings.local_transport == "ws":
         return Destination(f"ws://127.0.0.1:{settings.local_port}", project)
-    return _file_destination(project, settings.local_file_max_bytes, environ)
+    return _file_destination(settings, "", environ)
 
 
-def _file_destination(project: str, max_bytes: int, environ: Mapping[str, str]) -> Destination:
+def _file_destination(settings: RecostConfig, suffix: str, environ: Mapping[str, str]) -> Destination:
     path, identity = local_dir(environ), (0, 0)
+    project = settings.project_id or ""
     # Zeros say that it failed; the collector reports the path when it cannot write there either.
     with contextlib.suppress(OSError, ValueError):
         make_dirs(path)
@@ -72,11 +74,11 @@ def _file_destination(project: str, max_bytes: int, environ: Mapping[str, str]) 
         found = os.stat(path)
         identity = (found.st_dev, found.st_ino)
     return Destination(
-        url=f"file://{_quoted(path)}/{project or 'default'}.jsonl",
+        url=f"file://{_quoted(path)}/{project or 'default'}{suffix}.jsonl",
         project_id=project,
         mount_namespace=mount_namespace(),
         directory=identity,
-        file_max_bytes=max_bytes,
+        file_max_bytes=settings.local_file_max_bytes,
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import Any, Literal, NamedTuple, Optional, TypedDict
 
@@ -51,6 +51,9 @@ class Keywords(TypedDict, total=False):
     local_file_max_bytes: Optional[int]
     collector_idle_exit_s: Optional[float]
     normalize_paths: Optional[bool]
+    prices: Optional[Mapping[str, Mapping[str, Mapping[str, Any]]]]
+    prices_file: Optional[str]
+    llm_event_log: Optional[bool]
 
 
 class Setting(NamedTuple):
@@ -132,4 +135,7 @@ SETTINGS: dict[str, Setting] = {
     "local_file_max_bytes": _whole(1 << 10, MAX_FILE_BYTES, or_zero=True),
     "collector_idle_exit_s": _seconds(0, DAY_S),
     "normalize_paths": _FLAG,
+    "prices": Setting(checks.check_prices),
+    "prices_file": Setting(checks.check_path, str),
+    "llm_event_log": _FLAG,
 }

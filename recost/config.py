@@ -98,6 +98,12 @@ class RecostConfig:
     """A spawned collector leaves this long after its last worker did, seconds."""
     normalize_paths: bool = True
     """Ids in paths become ``{id}`` where a path serves as endpoint."""
+    prices: Optional[Mapping[str, Mapping[str, Mapping[str, Any]]]] = None
+    """Prices of LLMs that beat the table: ``{"openai": {"my-model": {"input": 2.5, "output": 10}}}``, USD a million."""
+    prices_file: Optional[str] = None
+    """A JSON file with more of them; ``prices`` beats it."""
+    llm_event_log: bool = False
+    """Each LLM call, with the ``metadata`` given to ``track()``, is a line in a file of the local directory."""
 
     _given: frozenset[str]
 

@@ -147,9 +147,16 @@ def _if_possible(settings: RecostConfig) -> RecostConfig:
 
 
 def _import_what_is_missing(settings: RecostConfig) -> None:
-    """While no lock of ours is held: an import waits for threads that import the same, and they may wait for us."""
+    """While no lock of ours is held: an import waits for threads that import the same, and they may wait for us.
+
+    Raises ``ConfigError`` for a file of prices that is none, and then nothing has changed.
+    """
     if settings.enabled and settings.collector == "thread":
         _in_process.load()
+    current = _runtime.current
+    before = (None, None) if current is None else (current.settings.prices, current.settings.prices_file)
+    if settings.enabled and before != (settings.prices, settings.prices_file):
+        _use_prices(settings)
 
 
 def _init(settings: RecostConfig) -> RecostHandle:
@@ -181,6 +188,14 @@ def _replace(old: Optional[Runtime], new: Optional[Runtime]) -> None:
     elif old.settings is not _automatic:
         _warn_of_differences(old.settings, new.settings)
     old.dispose(0)
+
+
+def _use_prices(settings: RecostConfig) -> None:
+    from recost.llm import prices  # noqa: PLC0415 - for those who name prices
+
+    # What the variable names is read from there, so that an error names it.
+    is_variables = settings.prices_file == os.environ.get(prices.ENVIRONMENT)
+    prices.set_prices(settings.prices, file=None if is_variables else settings.prices_file)
 
 
 def _warn_of_differences(old: RecostConfig, new: RecostConfig) -> None:

@@ -70,6 +70,13 @@ class Session(msgspec.Struct, frozen=True, omit_defaults=True):
     spool_max_bytes: _Number = 256 << 20
     collector_idle_exit_s: _Seconds = 10.0
     custom_providers: tuple[ProviderDef, ...] = ()
+    llm_log: Optional[Destination] = None
+    """The file for a line about each LLM call, where that is wanted."""
+
+    def place(self, destination_id: str) -> Destination:
+        """The one of its destinations that has this id."""
+        log = self.llm_log
+        return log if log is not None and log.id == destination_id else self.destination
 
     @property
     def id(self) -> str:

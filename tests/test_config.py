@@ -50,6 +50,9 @@ TABLE: dict[str, Any] = {
     "local_file_max_bytes": (64 << 20, "0", 0, 1 << 30),
     "collector_idle_exit_s": (10.0, "0.5", 0.5, 0),
     "normalize_paths": (True, "no", False, False),
+    "prices": (None, None, None, {"openai": {"mine": {"input": 1}}}),
+    "prices_file": (None, "/etc/prices.json", "/etc/prices.json", "prices.json"),
+    "llm_event_log": (False, "on", True, True),
 }
 FROM_ENVIRONMENT = [name for name, row in TABLE.items() if row[1] is not None]
 

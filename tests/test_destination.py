@@ -88,7 +88,18 @@ def test_the_session_is_what_was_set():
     assert {name: getattr(got, name) for name in given} == given
     assert got.custom_providers == tuple(providers)
     assert got.sdk_version == _version.__version__
-    assert set(session.Session.__struct_fields__) == {*given, "destination", "custom_providers", "sdk_version"}
+    rest = {"destination", "custom_providers", "sdk_version", "llm_log"}
+    assert set(session.Session.__struct_fields__) == {*given, *rest}
+
+
+def test_the_log_of_llm_calls_is_a_local_file_also_when_windows_go_to_the_cloud(tmp_path: Path):
+    environ = {"RECOST_LOCAL_DIR": str(tmp_path)}
+    got = registered(environ, api_key=KEY, project_id="shop", llm_event_log=True).session
+
+    assert got.llm_log is not None
+    assert got.llm_log.url == f"file://{tmp_path}/shop.llm.jsonl"
+    assert got.place(got.llm_log.id) == got.llm_log
+    assert got.place(got.destination.id) == got.destination
 
 
 def test_two_keys_are_one_session():

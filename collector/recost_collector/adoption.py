@@ -17,7 +17,8 @@ from collections.abc import Callable
 from recost.paths import boot_id
 from recost.ring.files import RING_PREFIX
 from recost.ring.reader import Cursor
-from recost_collector.changes import FINISHED, Changes, Kept, StoredFrame
+from recost_collector.changes import FINISHED, Changes, DestinationState, Kept, StoredFrame
+from recost_collector.credits import Held
 from recost_collector.exporters import INTENT
 from recost_collector.open_window import OpenWindow
 from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble
@@ -102,9 +103,9 @@ class Adoption:
             if theirs.moved_aside:
                 raise SpoolDamaged(f"it is kept as {theirs.moved_aside}")
             kept = theirs.load()
-            _close_windows(theirs, kept)
+            held = _close_windows(theirs, kept)
             _move_intents(orphan.directory, self._place.directory, self._spool)
-            adopted = self._move_all(kept, theirs)
+            adopted = [*self._move_all(kept, theirs), *self._take_credits(held, kept)]
         finally:
             theirs.close()
         remove(orphan)
@@ -119,6 +120,16 @@ class Adoption:
         adopted.append(_add_counters(kept, theirs, self._spool))
         return adopted
 
+    def _take_credits(self, held: dict[str, Held], kept: Kept) -> list[Changes]:
+        """Workers of the same session may be ours, or theirs that came here."""
+        if not held:
+            return []
+        ours = Changes()
+        ours.sessions = {name: kept.sessions[name] for name in held}
+        self._spool.commit(ours)
+        ours.credits = held
+        return [ours]
+
 
 def _is_behind(one: Cursor, other: Cursor) -> bool:
     if one.position == other.position:
@@ -126,18 +137,26 @@ def _is_behind(one: Cursor, other: Cursor) -> bool:
     return one.position < other.position
 
 
-def _close_windows(theirs: Spool, kept: Kept) -> None:
-    """Their open windows get no more events: make frames of them, in their own spool first."""
-    changes = Changes()
+def _close_windows(theirs: Spool, kept: Kept) -> dict[str, Held]:
+    """Their open windows get no more events: make frames of them, in their own spool first. Returns their credits."""
+    changes, held = Changes(), dict[str, Held]()
     for name, deltas in kept.deltas.items():
-        window = OpenWindow(name, kept.sessions[name])
+        session = kept.sessions[name]
+        window = OpenWindow(name, session)
         window.restore(deltas, now=0.0)
         changes.closed_windows.append((name, window.number))
-        if window.count:  # else there are only credits, for workers that are gone
+        if window.holds_credits:
+            held[name] = window.credits
+        if window.count:
             changes.new_frames.extend(window.close(time.time_ns(), theirs.next_frame_id))
+    for frame in changes.new_frames:
+        if frame.destination not in kept.destinations:  # that of a log, which had no frame before
+            place = kept.sessions[frame.session].place(frame.destination)
+            kept.destinations[frame.destination] = changes.destinations[frame.destination] = (place, DestinationState())
     if changes:
         theirs.commit(changes)
         kept.frames.extend(changes.new_frames)
+    return held
 
 
 def _move(step: list[StoredFrame], kept: Kept, theirs: Spool, spool: Spool) -> Changes:

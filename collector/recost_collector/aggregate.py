@@ -13,6 +13,7 @@ from recost import event as events
 from recost.ring.reader import Record
 from recost.session import Session
 from recost_collector.changes import Changes, Part, StoredFrame
+from recost_collector.credits import Held
 from recost_collector.open_window import OpenWindow
 from recost_collector.source import Source
 
@@ -44,16 +45,20 @@ class Aggregation:
         """Events in open windows."""
         return sum(window.count for window in self._windows.values())
 
-    def take_over(self, sessions: dict[str, Session], changes: Changes) -> None:
-        """Frames of these sessions are in the spool, as are their rows."""
-        self.sessions.update(sessions)
-        for name in sessions:
+    def take_over(self, adopted: Changes, changes: Changes) -> None:
+        """Frames of these sessions are in the spool, as are their rows; and the credits of open windows count on."""
+        self.sessions.update(adopted.sessions)
+        for name in adopted.sessions:
             changes.remember_session(name)
+        for name, held in adopted.credits.items():
+            self._window_of(name).take_credits(held)
 
-    def restore(self, deltas: dict[str, list[tuple[int, bytes]]], now: float) -> None:
-        """Take over the open windows that the last collector left."""
+    def restore(self, deltas: dict[str, list[tuple[int, bytes]]], adopted: dict[str, Held], now: float) -> None:
+        """Take over the open windows that the last collector left, and the credits of those that were adopted."""
         for name, bodies in deltas.items():
             self._window_of(name).restore(bodies, now)
+        for name, held in adopted.items():
+            self._window_of(name).take_credits(held)
 
     def meet(self, source: Source, changes: Changes) -> None:
         """A ring has appeared: its session counts from now on."""

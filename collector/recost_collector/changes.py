@@ -8,6 +8,7 @@ import msgspec
 
 from recost.ring.reader import Cursor
 from recost.session import Destination, Session
+from recost_collector.credits import Held
 
 FINISHED = -2
 """In place of a cursor's sequence: the ring is emptied and counted for good, its file only waits to be removed."""
@@ -94,6 +95,8 @@ class Changes:
         self.forgotten_destinations: list[str] = []
         """One that is in ``destinations``, too, is needed again."""
         self.counters: dict[str, int] = {}
+        self.credits: dict[str, Held] = {}
+        """By session: of open windows that were adopted. No row of its own; the next delta has them."""
 
     @property
     def finished_rings(self) -> list[str]:
@@ -118,3 +121,5 @@ class Kept(NamedTuple):
     frames: list[StoredFrame]
     destinations: dict[str, tuple[Destination, DestinationState]]
     counters: dict[str, int]
+    credits: dict[str, Held]
+    """Of open windows that were adopted."""

@@ -62,6 +62,13 @@ class Credits:
     def to_data(self) -> Held:
         return [(provider, until_s, n) for provider, held in self._by_provider.items() for until_s, n in held.items()]
 
+    def merge(self, data: Held) -> None:
+        """What ``to_data`` of others gave, on top."""
+        for provider, until_s, number in data:
+            held = self._by_provider.setdefault(provider, {})
+            held[until_s] = held.get(until_s, 0) + number
+            self.is_changed = True
+
     def replace(self, data: Held) -> None:
         """With what ``to_data`` gave."""
         self._by_provider = {}

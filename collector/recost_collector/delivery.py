@@ -70,11 +70,13 @@ class Delivery:
         lane.register(destination, registration.api_key, key_id(registration.api_key), is_init=is_new)
         changes.destinations[destination.id] = (destination, lane.state)
 
-    def add(self, destination: Destination, frames: Iterable[StoredFrame]) -> None:
+    def add(self, session: Session, frames: Iterable[StoredFrame], changes: Changes) -> None:
         """Take freshly closed frames in; they go out after the next commit."""
-        lane = self._lane(destination)
         for frame in frames:
-            lane.add(frame)
+            if frame.destination not in self.lanes:  # no ring has brought it: that of a log
+                destination = session.place(frame.destination)
+                changes.destinations[frame.destination] = (destination, self._lane(destination).state)
+            self.lanes[frame.destination].add(frame)
 
     def take_outcomes(self, now: float, wall_ms: int, changes: Changes) -> bool:
         """Work in what the couriers brought back and what time has brought. True when that wants a commit."""

@@ -115,9 +115,11 @@ class Leadership:
     def _take_up(self) -> Service:
         """A service that goes on from the spool."""
         self._on_progress()
-        self._adopt()
+        adopted = self._adopt()
         self._on_progress()
         kept = self._load()
+        for changes in adopted:
+            kept.credits.update(changes.credits)
         self._on_progress()
         rings = Rings(self._directory, kept.cursors, self._place.directory)
         couriers = Couriers(self, self.wake.call)

@@ -17,6 +17,7 @@ from recost.windows import Window
 from recost.wire import to_frames
 from recost_collector.changes import Part, StoredFrame
 from recost_collector.credits import Credits, Held
+from recost_collector.llm_log import LlmLog
 
 MIN_EARLY_CLOSE_S = 1.0
 """A full window closes early at most this often per session: forty workers must not mean forty posts a second."""
@@ -32,6 +33,7 @@ class _Delta(msgspec.Struct, array_like=True):
     window: bytes
     parts: list[Part]
     credits: Held = []  # all of them, msgspec copies it
+    log: bytes = b""
 
 
 class OpenWindow:
@@ -50,6 +52,7 @@ class OpenWindow:
         self._committed = Window(self._max_buckets)
         self._delta = Window(self._max_buckets)
         self._credits = Credits()
+        self._log = LlmLog()
         self._opened_at = 0.0
         self._closed_early_at = float("-inf")
         self._number = 0
@@ -87,6 +90,14 @@ class OpenWindow:
         self._credits = Credits()
         return True
 
+    def take_credits(self, held: Held) -> None:
+        """Those of an open window of the same session that was adopted."""
+        self._credits.merge(held)
+
+    @property
+    def credits(self) -> Held:
+        return self._credits.to_data()
+
     def _add_llm(self, event: LlmEvent, now: float) -> bool:
         """The call's true cost goes where its HTTP call is counted, else into a row of its own.
 
@@ -96,11 +107,13 @@ class OpenWindow:
         if event.netloc:
             key, estimate = self._classify(event.netloc, event.path, event.method)
             cost = cost if event.is_priced else estimate
-        if self._delta.would_overflow(key, self._max_buckets, self._committed):
+        if self._log.is_full or self._delta.would_overflow(key, self._max_buckets, self._committed):
             return False
         if not self.count:
             self._opened_at = now
         self._delta.add_llm(key, event, cost)
+        if self.session.llm_log is not None:
+            self._log.add(event, self.session.environment)
         if event.by_hand and event.is_priced and not self._take_estimate(event):
             self._credits.add(event.provider, event.at_ns + event.duration_ns)
         return True
@@ -132,11 +145,11 @@ class OpenWindow:
         return True
 
     def close(self, wall_ns: int, next_id: Callable[[], int]) -> list[StoredFrame]:
-        """The window's frames; from here on a new one is open."""
+        """The window's frames, and that of its log; from here on a new one is open."""
         self._merge_delta()
-        window, parts = self._committed, tuple(self.parts.values())
+        window, parts, log = self._committed, tuple(self.parts.values()), self._log
         self._credits.is_changed = bool(self._credits)  # they outlive the window, whose deltas go
-        self._committed, self.parts = Window(self._max_buckets), {}
+        self._committed, self.parts, self._log = Window(self._max_buckets), {}, LlmLog()
         session = self.session
         started_ns = min(window.started_at_ns, wall_ns)
         summary = window.summary(
@@ -146,27 +159,30 @@ class OpenWindow:
             start_ns=started_ns,
             end_ns=wall_ns,
         )
-        return [
-            StoredFrame(
-                id=next_id(),
-                destination=session.destination.id,
-                session=self.session_id,
-                key=secrets.token_hex(16),
-                body=body,
-                sdk_version=session.sdk_version,
-                entries=len(summary.metrics),
-                closed_at_ms=wall_ns // 1_000_000,
-                size=len(body),
-                parts=parts,
-            )
-            for body in to_frames(summary, session.max_buckets)
-        ]
+        frame = StoredFrame(
+            id=0,
+            destination=session.destination.id,
+            session=self.session_id,
+            key="",
+            body=b"",
+            sdk_version=session.sdk_version,
+            entries=len(summary.metrics),
+            closed_at_ms=wall_ns // 1_000_000,
+            size=0,
+            parts=parts,
+        )
+        frames = [_filled(frame, body, next_id()) for body in to_frames(summary, session.max_buckets)]
+        if session.llm_log is not None and log.lines:
+            # No ring waits for it: it has no calls of its own, it tells of those in the frames before it.
+            of_log = msgspec.structs.replace(frame, destination=session.llm_log.id, entries=log.lines, parts=())
+            frames.append(_filled(of_log, log.committed(), next_id()))
+        return frames
 
     def delta(self) -> Optional[bytes]:
         """What the next commit has to add; None when nothing came in since the last."""
         if not self._delta.count and not self._credits.is_changed:
             return None
-        return self._encode(self._delta)
+        return self._encode(self._delta, self._log.new())
 
     def committed(self) -> None:
         """The delta is in the spool."""
@@ -181,7 +197,7 @@ class OpenWindow:
         if self._pending < COMPACT_AFTER:
             return None
         self._pending = 1
-        return self._encode(self._committed)
+        return self._encode(self._committed, self._log.committed())
 
     @property
     def number(self) -> int:
@@ -195,14 +211,20 @@ class OpenWindow:
             self._committed.merge(Window.from_data(delta.window))
             self.parts.update({part.ring: part for part in delta.parts})
             self._credits.replace(delta.credits)
+            self._log.restore(delta.log)
             self._number = number
             self._pending += 1
         self._opened_at = now
 
-    def _encode(self, window: Window) -> bytes:
-        delta = _Delta(window.to_data(), list(self.parts.values()), self._credits.to_data())
+    def _encode(self, window: Window, log: bytes) -> bytes:
+        delta = _Delta(window.to_data(), list(self.parts.values()), self._credits.to_data(), log)
         return msgspec.msgpack.encode(delta)
 
     def _merge_delta(self) -> None:
         self._committed.merge(self._delta)
         self._delta = Window(self._max_buckets)
+        self._log.merge_new()
+
+
+def _filled(frame: StoredFrame, body: bytes, frame_id: int) -> StoredFrame:
+    return msgspec.structs.replace(frame, id=frame_id, key=secrets.token_hex(16), body=body, size=len(body))

@@ -71,7 +71,7 @@ class Service:
         self._say_at_start: list[Notice] = []
         self._last_ring_at = time.monotonic()
         self._idle_exit_s = 10.0
-        self._aggregation.restore(kept.deltas, self._last_ring_at)
+        self._aggregation.restore(kept.deltas, kept.credits, self._last_ring_at)
 
     def say_at_start(self, notice: Notice) -> None:
         """Tell the first worker that appears."""
@@ -79,7 +79,7 @@ class Service:
 
     def take_over(self, changes: Changes) -> None:
         """Frames of an orphaned spool are committed in ours: work with them from now on."""
-        self._aggregation.take_over(changes.sessions, self._changes)
+        self._aggregation.take_over(changes, self._changes)
         self.delivery.restore(changes.destinations, changes.new_frames)
         self._totals.take_over(changes.counters)
 
@@ -237,7 +237,7 @@ class Service:
         self._changes.new_frames.extend(frames)
         self._changes.closed_windows.append((window.session_id, window.number))
         self._telling.closed(frames)
-        self.delivery.add(window.session.destination, frames)
+        self.delivery.add(window.session, frames, self._changes)
 
     def _commit_is_due(self, clock: Clock) -> bool:
         if self._commit_wanted or any(source.is_urgent for source in self.rings.sources.values()):

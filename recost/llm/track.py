@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Mapping
 from typing import Any, Optional
 
 import msgspec
 
-from recost import handle
-from recost._runtime import record_llm
-from recost.event import MAX_NAME, NS_PER_MS, LlmEvent
+from recost import _runtime, handle
+from recost._capture.wrap import contained
+from recost.event import MAX_METADATA, MAX_NAME, NS_PER_MS, LlmEvent
 from recost.llm.aliases import canonical
 from recost.llm.call_tags import DEFAULT_TAG, named
 from recost.llm.prices import price_list
@@ -24,6 +25,8 @@ MAX_LATENCY_MS = 86_400_000.0
 """A day. More is garbage."""
 
 logger = logging.getLogger("recost")
+
+_encode = msgspec.json.Encoder(enc_hook=str).encode
 
 
 class Counts(msgspec.Struct, gc=False):
@@ -47,20 +50,24 @@ def track(  # noqa: PLR0913, PLR0917 - another SDK's signature, which programs a
     cost: Optional[float],
     latency_ms: float,
     feature_tag: str = DEFAULT_TAG,
-    metadata: Optional[dict[str, Any]] = None,  # noqa: ARG001 - part of that signature
+    metadata: Optional[dict[str, Any]] = None,
 ) -> None:
     """Count one LLM call that has just ended. ``cost`` in US dollars; None: by the price table.
 
     Takes microseconds, never blocks and never raises: odd numbers are corrected and counted.  ``feature_tag`` beats
-    ``with recost.feature_tag(…)`` around it, unless it is ``"default"``.  ``metadata`` is not looked at.  Before
-    ``init()`` the call is dropped and counted, and the first time that is a warning on the logger ``recost``.  The
-    captured HTTP call under it, if there is one, keeps no estimate.  Do not track what a patched SDK tells by itself.
+    ``with recost.feature_tag(…)`` around it, unless it is ``"default"``.  ``metadata`` goes into the log of LLM calls,
+    at most 1 KiB of it; without ``llm_event_log`` it is not looked at.  Before ``init()`` the call is dropped and
+    counted, and the first time that is a warning on the logger ``recost``.  The captured HTTP call under it, if there
+    is one, keeps no estimate.  Do not track what a patched SDK tells by itself.
     """
     try:
         event = _to_event(provider, model, (prompt_tokens, completion_tokens), cost, latency_ms)
         given: object = feature_tag
         event.tag = named(given) if isinstance(given, str) else ""
-        if not record_llm(event):
+        runtime = _runtime.current
+        if metadata and runtime is not None and runtime.settings.llm_event_log:
+            event.metadata = contained(_to_json, metadata) or ""
+        if not _runtime.record_llm(event):
             _drop()
     except Exception:  # noqa: BLE001 - a user's program must not fail because of us
         counts.faults += 1
@@ -108,6 +115,17 @@ def _duration_ns(latency_ms: Any, odd: Odd) -> int:
         pass
     odd.append(latency_ms)
     return int(MAX_LATENCY_MS * NS_PER_MS) if isinstance(latency_ms, float) and latency_ms > MAX_LATENCY_MS else 0
+
+
+def _to_json(metadata: Mapping[Any, Any]) -> str:
+    """A JSON object of the entries that there is room for. What JSON does not know goes in as its ``str``."""
+    parts, room = [], MAX_METADATA - 2
+    for key, value in metadata.items():
+        part = _encode({str(key): value})[1:-1]
+        if len(part) < room:
+            parts.append(part.decode())
+            room -= len(part) + 1  # and its comma
+    return f"{{{','.join(parts)}}}"
 
 
 def _drop() -> None:

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
 import os
 import signal
 import time
+from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from recost.event import CallEvent, LlmEvent, encode
 from recost.ring.layout import HEAD
+from recost.session import Session
+from recost_collector import llm_log
 from recost_collector.leading import lead
 from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, total, turn_until
 from tests.harness import run_child
@@ -211,3 +216,85 @@ def test_many_models_and_tags_are_bounded_and_none_is_missing() -> None:
     assert len(window["llmMetrics"]) == 201
     assert sum(entry["requestCount"] for entry in window["llmMetrics"]) == 300
     assert [e["requestCount"] for e in window["llmMetrics"] if e["featureTag"] == "other"] == [100]
+
+
+def test_credits_of_a_spool_that_is_adopted_count_on() -> None:
+    """Its workers have come here with the runtime directory, or others of the same session are here."""
+    worker = Worker(file_session())
+    with collector() as leadership:
+        for _ in range(2):
+            llm(worker, 0.75)
+        worker.ask_for_flush()
+        turn_until(leadership, worker.is_settled, what="the flush")
+        http(worker)
+        turn_until(leadership, lambda: is_read(worker), what="a commit")
+        worker.leave()
+        turn_until(leadership, lambda: not leadership.service.rings.sources, what="the ring to go")
+    Path(runtime(), "spool-id").unlink()  # that spool belongs to nobody now
+    worker = Worker(file_session())
+    with collector():
+        http(worker)
+        http(worker)
+        worker.leave()
+
+    assert rows() == {CHAT: (3, ESTIMATE), ("openai", "gpt-4o", "TRACK"): (2, 1.5)}
+
+
+def with_log(**settings: Any) -> Session:
+    session = file_session(**settings)
+    url = session.destination.url.replace(".jsonl", ".llm.jsonl")
+    return msgspec.structs.replace(session, llm_log=msgspec.structs.replace(session.destination, url=url))
+
+
+def logged() -> list[dict[str, Any]]:
+    path = Path(os.environ["RECOST_LOCAL_DIR"], "shop.llm.jsonl")
+    return [json.loads(line) for line in path.read_bytes().splitlines()]
+
+
+def test_each_call_is_a_line_of_the_log_once_whoever_is_killed() -> None:
+    def lead_and_die() -> None:
+        leadership = lead(runtime(), "thread", 1.0)
+        assert leadership is not None
+        turn_until(leadership, lambda: is_read(worker), what="a commit")
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    worker = Worker(with_log(environment="production"))
+    for _ in range(2):
+        llm(worker, 0.75, tag="a", metadata='{"user": 1}')
+        http(worker)
+        assert run_child(lead_and_die) == -signal.SIGKILL
+    with collector():
+        llm(worker, 0.5, netloc="api.openai.com", ending="broken_off", first_token_ns=3_000_000, metadata="{")
+        worker.leave()
+
+    first, second, third = logged()
+    assert first == {**second, "time": first["time"]}
+    del first["time"], third["time"]
+    shared = {
+        "environment": "production",
+        "provider": "openai",
+        "model": "gpt-4o",
+        "promptTokens": 1000,
+        "completionTokens": 500,
+        "cachedTokens": 800,
+        "priced": True,
+        "error": False,
+        "latencyMs": 7.0,
+    }
+    assert first == {**shared, "featureTag": "a", "costUsd": 0.0075, "ending": "tracked", "metadata": {"user": 1}}
+    theirs = {"costUsd": 0.005, "ending": "broken_off", "ttftMs": 3.0, "metadata": "{"}
+    assert third == {**shared, "featureTag": "default", **theirs}
+    assert sum(window["metrics"][0]["requestCount"] for window in delivered()) >= 2
+
+
+def test_a_window_is_closed_before_its_log_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(llm_log, "MAX_BYTES", 1000)
+    worker = Worker(with_log(max_batch_size=10_000))
+    with collector():
+        for _ in range(20):
+            llm(worker, 0.1)
+        worker.leave()
+
+    assert len(logged()) == 20
+    assert len(delivered()) > 3
+    assert cents() == 2.0

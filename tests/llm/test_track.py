@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import math
+from pathlib import Path
 
 import pytest
 
 import recost
 from recost.llm import track as tracking
+from recost.llm.prices import set_prices
 from tests.collector.collecting import delivered
+from tests.conftest import Place
 
 
 def test_a_tracked_call_arrives_with_its_cost_model_and_tag():
@@ -28,6 +32,48 @@ def test_a_tracked_call_arrives_with_its_cost_model_and_tag():
     assert (tags["checkout"]["costUsd"], tags["search"]["costUsd"]) == (0.0075 + 0.000075, 0.5)
     assert tags["checkout"]["promptTokens"] == 1010
     assert {entry["featureTag"] for entry in window["tagMetrics"]} == {"checkout", "search"}
+
+
+def test_the_log_of_llm_calls_has_metadata_up_to_a_limit_and_only_where_it_is_wanted(place: Place):
+    class Strange:
+        def __str__(self) -> str:
+            return "strange"
+
+    log = place.local / "shop.llm.jsonl"
+    given = {"user": 1, "what": Strange(), "long": "x" * 2000, 3: [None, "é"]}
+    for is_wanted in (False, True):
+        with recost.init(project_id="shop", collector="thread", llm_event_log=is_wanted):
+            recost.track("openai", "gpt-4o", 1000, 500, 0.0075, 250.0, "checkout", given)
+            recost.track("openai", "gpt-4o", 1, 1, 0.0, 1.0, metadata=Strange())  # type: ignore[arg-type]
+        assert log.exists() == is_wanted
+    first, second = (json.loads(line) for line in log.read_bytes().splitlines())
+    assert (first["featureTag"], first["costUsd"]) == ("checkout", 0.0075)
+    assert first["metadata"] == {"user": 1, "what": "strange", "3": [None, "é"]}
+    assert "metadata" not in second
+    assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_own_prices_come_from_arguments_files_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    def cost() -> float:
+        return recost.estimate_cost("acme", "mine", {"prompt_tokens": 1_000_000})
+
+    files = [tmp_path / "argument.json", tmp_path / "variable.json"]
+    for price, file in enumerate(files, start=2):
+        file.write_text(json.dumps({"acme": {"mine": {"input": price}}}))
+    monkeypatch.setenv("RECOST_PRICES_FILE", str(files[1]))
+    with recost.init(collector="thread", prices={"acme": {"mine": {"input": 1}}}, prices_file=str(files[0])):
+        assert cost() == 1
+    with recost.init(collector="thread", prices_file=str(files[0])):
+        assert cost() == 2
+    with recost.init(collector="thread"):
+        assert cost() == 3
+    files[1].write_text("{")
+    monkeypatch.setenv("RECOST_PRICES_FILE", f"{files[1]} ")
+    with pytest.raises(recost.ConfigError, match=r"^RECOST_PRICES_FILE"):
+        recost.init(collector="thread")
+    assert cost() == 3, "nothing has changed"
+    monkeypatch.delenv("RECOST_PRICES_FILE")
+    set_prices()
 
 
 def test_odd_numbers_are_corrected_and_counted():

@@ -118,7 +118,12 @@ def _try(sdk: str, python: Path) -> Column:
         command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default", f"--junitxml={found}"]
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "collector")))}
         told = subprocess.run(
-            [*command, f"tests/llm/test_{sdk}.py"], check=False, cwd=ROOT, env=environ, capture_output=True, text=True
+            [*map(str, command), f"tests/llm/test_{sdk}.py"],
+            check=False,
+            cwd=ROOT,
+            env=environ,
+            capture_output=True,
+            text=True,
         )
         styles = _styles(found) if found.exists() else {}
     if not styles:
