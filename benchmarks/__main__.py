@@ -12,7 +12,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from benchmarks import capture, collector, exits, idle, imports, offer, ring_file, start, workers
+from benchmarks import capture, collector, exits, idle, imports, llm, offer, ring_file, start, workers
 from benchmarks.machine import describe
 from benchmarks.measure import Effort
 from benchmarks.place import ROOT, is_supported
@@ -21,6 +21,7 @@ from benchmarks.rows import Row, draw
 SUBJECTS: dict[str, ModuleType] = {
     "capture": capture,
     "offer": offer,
+    "llm": llm,
     "ring": ring_file,
     "collector": collector,
     "workers": workers,

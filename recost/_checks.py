@@ -149,15 +149,14 @@ def check_path(setting: str, value: object) -> str:
 
 
 def check_prices(setting: str, value: object) -> object:
-    from recost.llm.overrides import WANT, Overrides  # noqa: PLC0415 - for those who name prices
+    from recost.llm.overrides import WANT, fault_of  # noqa: PLC0415 - for those who name prices
 
-    try:
-        Overrides().add(value, setting)  # type: ignore[arg-type]  # looks at what it is
-    except ConfigError as error:
-        if not isinstance(value, dict) or any(prefix in str(error) for prefix in SECRET_PREFIXES):
-            raise wrong(setting, value, WANT) from None
-        raise  # it says which price
-    return value
+    fault = fault_of(value, setting)
+    if fault is None:
+        return value
+    if fault.setting == setting or any(prefix in str(fault) for prefix in SECRET_PREFIXES):
+        raise wrong(setting, value, WANT)
+    raise fault  # it says which price
 
 
 def check_base_url(setting: str, value: object) -> str:

@@ -226,5 +226,10 @@ class OpenWindow:
         self._log.merge_new()
 
 
+def read_delta(body: bytes) -> Window:
+    """What one commit has added to an open window."""
+    return Window.from_data(msgspec.msgpack.decode(body, type=_Delta).window)
+
+
 def _filled(frame: StoredFrame, body: bytes, frame_id: int) -> StoredFrame:
     return msgspec.structs.replace(frame, id=frame_id, key=secrets.token_hex(16), body=body, size=len(body))

@@ -31,6 +31,7 @@ from recost.ring.layout import (
 )
 from recost_collector.changes import DestinationState, with_status
 from recost_collector.figures import as_json
+from recost_collector.open_spend import Spend, read_open_spend
 from recost_collector.ring_peek import RingPeek, beat, peek
 from recost_collector.spool import SPOOL_FILE, SpoolTrouble
 from recost_collector.spool_peek import open_to_read
@@ -101,6 +102,8 @@ class Status(msgspec.Struct):
     """Rings that this version leaves alone."""
     elsewhere: list[Status] = []
     """The same of the directory for rings that ``runtime_dir`` does not take, if there are any or one was in use."""
+    open_llm_spend: list[Spend] = []
+    """LLM calls in open windows, by model and tag, the dearest first."""
 
 
 def gather() -> Status:
@@ -222,6 +225,7 @@ def _read_rows(db: sqlite3.Connection, status: Status) -> None:
     for name, value in db.execute("SELECT name, value FROM meta WHERE name LIKE 'count.%'"):
         status.totals[name.partition(".")[2]] = value
     status.open_sessions = db.execute("SELECT count(DISTINCT session) FROM deltas").fetchone()[0]
+    status.open_llm_spend = read_open_spend(db)
     waiting = {
         row[0]: row[1:]
         for row in db.execute(

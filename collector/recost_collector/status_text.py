@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 
 from recost_collector.figures import ago
+from recost_collector.open_spend import spend_text
 from recost_collector.status import DestinationStatus, RingStatus, Status
 
 
@@ -30,7 +31,7 @@ def _leader_text(status: Status) -> list[str]:
 
 
 def _holdings_text(status: Status) -> list[str]:
-    lines = [*_rings_text(status.rings), *_destinations_text(status.destinations)]
+    lines = [*_rings_text(status.rings), *_destinations_text(status.destinations), *spend_text(status.open_llm_spend)]
     if status.other_layouts:
         lines.append(
             f"\nleft alone         {len(status.other_layouts)} rings of another layout, for a recost that reads it"

@@ -40,8 +40,9 @@ def wait_until_collector_left(place: Place, progress: Progress) -> bool:
 
 
 def print_report(environment: dict[str, str]) -> None:
-    """``recost-collector report``, to the same terminal."""
-    subprocess.run([*COMMAND, "report"], env=environment, check=True)
+    """``recost-collector report``, to the same terminal: all calls, and the LLMs among them."""
+    for more in ([], ["--by", "model"]):
+        subprocess.run([*COMMAND, "report", *more], env=environment, check=True)
 
 
 def print_status(environment: dict[str, str]) -> None:

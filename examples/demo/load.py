@@ -9,7 +9,7 @@ import time
 from types import TracebackType
 from typing import Optional
 
-PAGES = ("/bill", "/answer", "/look-up", "/notify", "/summarize")
+PAGES = ("/bill", "/answer", "/look-up", "/notify", "/summarize", "/advise")
 TIMEOUT_S = 30
 PAUSE_S = 0.05
 """After a page that failed, so that a server that is down is not asked thousands of times."""

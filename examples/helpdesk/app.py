@@ -1,4 +1,4 @@
-"""The help desk's pages. With recost it has one line in common: ``init()``.
+"""The help desk's pages. With recost they have in common ``init()``, a line for each SDK, and the name of a feature.
 
 Under a server that preloads, ``init()`` runs once, before the fork; a worker makes what it needs with its first call.
 """
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse
 
 handle = recost.init(project_id="helpdesk", custom_providers=rules_for(base_urls()))
+recost.patch_openai()
+recost.patch_anthropic()
 
 QUESTION = "Why does my import fail? " * 4
 
@@ -36,6 +38,11 @@ def look_up() -> list[int]:
 
 def summarize() -> list[int]:
     return [calls.search_code("import hooks"), calls.write_summary(QUESTION)]
+
+
+@recost.feature_tag("advice")
+def advise() -> list[int]:
+    return [calls.advise(QUESTION), calls.translate(QUESTION)]
 
 
 def answer() -> Iterator[bytes]:
@@ -59,6 +66,7 @@ PAGES: dict[str, Callable[[], list[int]]] = {
     "/notify": notify,
     "/look-up": look_up,
     "/summarize": summarize,
+    "/advise": advise,
 }
 """Each gives the statuses of the calls that it made."""
 

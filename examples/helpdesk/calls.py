@@ -1,7 +1,8 @@
 """The calls that the help desk makes, a function for each, the way a program usually makes it: nothing knows of recost.
 
-The sync clients are one per process and keep connections alive.  They are made before a preloading server forks, and
-connect only after it.  Async clients belong to the event loop of one web request.
+LLMs are called with bare HTTP clients and with their own SDKs: of the latter recost tells the true cost.  The sync
+clients are one per process and keep connections alive.  They are made before a preloading server forks, and connect
+only after it.  Async clients belong to the event loop of one web request.
 """
 
 from __future__ import annotations
@@ -12,8 +13,10 @@ import ssl
 from collections.abc import Iterator
 
 import aiohttp
+import anthropic
 import httpx
 import httpx2
+import openai
 import requests
 import urllib3
 
@@ -29,6 +32,8 @@ _session = requests.Session()
 _pool = urllib3.PoolManager(maxsize=8)
 _httpx = httpx.Client(timeout=TIMEOUT_S, verify=_tls)
 _httpx2 = httpx2.Client(timeout=TIMEOUT_S, verify=_tls)
+_openai = openai.OpenAI(api_key="stand-in", base_url=f"{_urls['openai']}/v1", timeout=TIMEOUT_S, max_retries=0)
+_anthropic = anthropic.Anthropic(api_key="stand-in", base_url=_urls["anthropic"], timeout=TIMEOUT_S, max_retries=0)
 
 
 @contextlib.contextmanager
@@ -77,6 +82,29 @@ def write_summary(text: str) -> int:
     """httpx2."""
     with call("anthropic", "/v1/messages") as url:
         return _httpx2.post(url, json=_message(text)).status_code
+
+
+def advise(question: str) -> int:
+    """OpenAI's SDK."""
+    with call("openai", "/v1/chat/completions"):
+        try:
+            _openai.chat.completions.create(model="gpt-4o", messages=[{"role": "user", "content": question}])
+        except openai.APIStatusError as refused:
+            return refused.status_code
+    return 200
+
+
+def translate(text: str) -> int:
+    """Anthropic's SDK, a streamed answer."""
+    with call("anthropic", "/v1/messages"):
+        try:
+            with _anthropic.messages.stream(
+                model="claude-sonnet-4-5", max_tokens=200, messages=[{"role": "user", "content": text}]
+            ) as stream:
+                stream.until_done()
+        except anthropic.APIStatusError as refused:
+            return refused.status_code
+    return 200
 
 
 async def embed(text: str) -> int:

@@ -11,8 +11,9 @@ import json
 import random
 from collections import Counter
 from collections.abc import AsyncIterator
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
+from examples.standins import llm
 from examples.standins.server import Answer, Request, StandIn, json_answer
 
 COUNTS_PATH = "/__counts"
@@ -76,6 +77,8 @@ PROVIDERS = (
         ),
     ),
 )
+LLMS = ("openai", "anthropic")
+"""They answer whole where they are asked for a model, and say what was used."""
 _ERRORS = {"openai": (429, 500, 503), "anthropic": (429, 529), "stripe": (402, 500), "twilio": (400, 503)}
 
 
@@ -131,6 +134,10 @@ class ProviderStandIn(StandIn):
             await asyncio.sleep(self._latency_s(_LEAST_MS))
             return json_answer({"error": {"code": status, "message": "a stand-in's error"}}, status)
         latency_s = self._latency_s(endpoint.latency_ms)
+        answered = await llm.answer(request.path, _json(request.body)) if provider.name in LLMS else None
+        if answered is not None:
+            await asyncio.sleep(latency_s)
+            return answered
         if endpoint.style == "chunked" or (endpoint.style == "sse" and _wants_stream(request.body)):
             await asyncio.sleep(latency_s / 2)  # before the headers, the other half between the pieces
             return _streamed(endpoint, latency_s / 2)
@@ -160,10 +167,16 @@ def _endpoint(provider: Provider, path: str) -> Optional[Endpoint]:
 
 
 def _wants_stream(body: bytes) -> bool:
+    return bool(_json(body).get("stream"))
+
+
+def _json(body: bytes) -> dict[str, Any]:
+    """The request's object; empty for what is none."""
     try:
-        return bool(json.loads(body).get("stream"))
-    except (ValueError, AttributeError):
-        return False
+        found = json.loads(body)
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _streamed(endpoint: Endpoint, latency_s: float) -> Answer:

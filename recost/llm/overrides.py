@@ -52,6 +52,15 @@ class Overrides:
         return self._beginnings[provider, max(fitting, key=len)] if fitting else None
 
 
+def fault_of(given: Any, setting: str) -> Optional[ConfigError]:
+    """What is wrong with it; None when nothing is."""
+    try:
+        Overrides().add(given, setting)
+    except ConfigError as error:
+        return error
+    return None
+
+
 def _entries(given: Any, setting: str) -> Iterator[tuple[str, str, Mapping[str, Any]]]:
     if not isinstance(given, Mapping):
         raise ConfigError(setting, given, WANT)

@@ -19,6 +19,7 @@ import msgspec
 from recost.errors import ConfigError
 from recost.llm.aliases import SELF_HOSTED, canonical
 from recost.llm.overrides import WANT, Given, Overrides
+from recost.llm.quick import quick_pico
 from recost.llm.rates import Steps, cost_pico, read_steps
 from recost.llm.table import Table
 from recost.llm.tokens import PICO
@@ -154,12 +155,14 @@ def estimate_cost(provider: str, model: str, usage: object, *, service_tier: Opt
     numbers are corrected and counted, and a model without a price is 0.0 and one warning on the logger ``recost``.
     """
     try:
+        prices = _current or price_list()
+        if service_tier is None and type(usage) is dict:
+            steps = prices.lasting.get((provider, model, ""))
+            quick = None if steps is None else quick_pico(steps, usage)
+            if quick is not None:  # nearly always, so in a straight line
+                return quick / PICO
         read = normalise(usage)
         tier = tier_of(service_tier) if service_tier else read.tier
-        prices = _current or price_list()
-        steps = prices.lasting.get((provider, model, tier))
-        if steps is not None and read.reported_pico is None and read.known and not read.odd:
-            return cost_pico(steps, read) / PICO  # nearly always, so in a straight line
         counts.odd += read.odd
         return prices.cost(provider, model, read, tier).pico / PICO
     except Exception:  # noqa: BLE001 - a user's program must not fail because of us

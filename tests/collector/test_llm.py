@@ -17,6 +17,8 @@ from recost.ring.layout import HEAD
 from recost.session import Session
 from recost_collector import llm_log
 from recost_collector.leading import lead
+from recost_collector.status import gather
+from recost_collector.status_text import to_text
 from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, total, turn_until
 from tests.harness import run_child
 
@@ -298,3 +300,22 @@ def test_a_window_is_closed_before_its_log_is_too_large(monkeypatch: pytest.Monk
     assert len(logged()) == 20
     assert len(delivered()) > 3
     assert cents() == 2.0
+
+
+def test_status_shows_what_llms_cost_in_open_windows() -> None:
+    worker = Worker(file_session())
+    with collector() as leadership:
+        for number in range(10):
+            llm(worker, 1.0 + number, tag=f"feature {number}")
+        llm(worker, 0.0, is_priced=False)
+        turn_until(leadership, lambda: is_read(worker), what="a commit")
+        status = gather()
+        worker.leave()
+
+    dearest = status.open_llm_spend[0]
+    assert (dearest.model, dearest.tag, dearest.calls, dearest.cost_usd) == ("gpt-4o", "feature 9", 1, 0.1)
+    assert sum(found.unpriced for found in status.open_llm_spend) == 1
+    text = to_text(status)
+    assert "LLM, open windows  $0.5500 for 11 calls" in text
+    assert "$0.1000  openai gpt-4o [feature 9]  1 call" in text
+    assert "and 3 more" in text

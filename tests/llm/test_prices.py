@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import json
 import logging
 from pathlib import Path
@@ -17,7 +18,8 @@ from recost.llm import prices
 from recost.llm.aliases import ALIASES, canonical
 from recost.llm.overrides import Overrides
 from recost.llm.prices import Cost, PriceList, set_prices
-from recost.llm.rates import MAX_PRICE
+from recost.llm.quick import quick_pico
+from recost.llm.rates import MAX_PRICE, cost_pico, read_steps
 from recost.llm.table import Table
 from recost.llm.tokens import MAX_PICO, MAX_TOKENS
 from recost.llm.usage import Usage, normalise
@@ -342,3 +344,19 @@ def test_a_dataclass_is_a_usage():
         completion_tokens: int
 
     assert estimate_cost("openai", "gpt-4o", Used(1000, 500)) == 0.0075
+
+
+def test_the_short_way_comes_to_the_same_or_does_not_answer():
+    priced = {"input": [2, [1000, 4]], "cached": 1, "output": 10, "reasoning": 20, "input_audio": 7, "request": 3}
+    tokens = (0, 999, 1000, 1001, MAX_TOKENS, MAX_TOKENS + 1, -1, True, None, "7", 2.0)
+    taken = (None, {}, {"cached_tokens": 600}, {"cached_tokens": -1}, {"audio_tokens": 5}, {"audio_tokens": 0}, [1], 3)
+    made = (None, {"reasoning_tokens": 0}, {"reasoning_tokens": 3}, {"audio_tokens": None}, [0])
+    answered = 0
+    for prices_, tokens_in, inside, beside in itertools.product((priced, {"input": 2}), tokens, taken, made):
+        steps = read_steps(prices_)
+        for more in ({}, {"cost": 1}, {"prompt_tokens_details": inside, "completion_tokens_details": beside}):
+            usage = {"prompt_tokens": tokens_in, "completion_tokens": 500, "total_tokens": 1500, **more}
+            quick = quick_pico(steps, usage)
+            assert quick is None or (quick == cost_pico(steps, normalise(usage)) and "cost" not in usage)
+            answered += quick is not None
+    assert answered > 100
