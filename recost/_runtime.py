@@ -15,7 +15,7 @@ from typing import Optional, Union
 from recost import _in_process
 from recost._exclusions import Exclusions
 from recost._forks import close_copies
-from recost._gauges import tell_call
+from recost._gauges import tell_call, tell_llm
 from recost._link import Link
 from recost._recorder import LOOK_NS, Recorder
 from recost._system import at_fork
@@ -94,7 +94,11 @@ class Runtime:
         if self.recorder.is_closed:
             return False
         event.tag = event.tag or tag_here(or_route=self._tags_routes)
-        return self._publish(event)
+        if not self._publish(event):
+            return False
+        if self.settings.debug:
+            tell_llm(event)
+        return True
 
     def excludes(self, event: CallEvent) -> bool:
         """Whether such a call would be left out."""

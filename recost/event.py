@@ -11,6 +11,7 @@ from typing import Callable, Literal, NamedTuple, Optional, Union
 import msgspec
 
 NS_PER_MS = 1_000_000
+PICO_USD_PER_USD = 1_000_000_000_000
 
 Ending = Literal["completed", "broken_off", "closed_unread", "dropped", "failed", "cancelled"]
 """How an LLM call ended: its answer came, the user left a stream amid it, closed it unread or forgot it, it failed, or

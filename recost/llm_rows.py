@@ -12,8 +12,8 @@ from typing import Annotated
 
 import msgspec
 
-from recost.bucket import PICO_USD_PER_CENT, to_int64
-from recost.event import MAX_TAG, NS_PER_MS, LlmEvent
+from recost.bucket import to_int64
+from recost.event import MAX_TAG, NS_PER_MS, PICO_USD_PER_USD, LlmEvent
 from recost.latency import INDEX_MAX, Latencies
 from recost.tagged import MAX_TAGS, OTHER_TAG
 from recost.wire import LlmEntry
@@ -24,7 +24,6 @@ OTHER = "other"
 MAX_PROVIDERS = 200
 """With a row for what did not fit; the rest is ``other``."""
 
-PICO_USD_PER_USD = 100 * PICO_USD_PER_CENT
 LlmKey = tuple[str, str, str]
 """(provider, model, tag)"""
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import msgspec
 
-from recost.event import NS_PER_MS, LlmEvent
-from recost.llm_rows import PICO_USD_PER_USD, UNTAGGED
+from recost.event import NS_PER_MS, PICO_USD_PER_USD, LlmEvent
+from recost.llm_rows import UNTAGGED
 from recost.wire import iso_time
 
 MAX_BYTES = 900_000

@@ -6,13 +6,13 @@ import sqlite3
 
 import msgspec
 
+from recost.event import PICO_USD_PER_USD
 from recost.windows import Window
 from recost_collector.figures import money, plural, printable
 from recost_collector.open_window import read_delta
 
 MOST_LINES = 8
 """On a screen."""
-_PICO_PER_USD = 1_000_000_000_000
 
 
 class Spend(msgspec.Struct):
@@ -53,4 +53,4 @@ def spend_text(spend: list[Spend]) -> list[str]:
 
 
 def _usd(amount: float) -> str:
-    return money(round(amount * _PICO_PER_USD))
+    return money(round(amount * PICO_USD_PER_USD))

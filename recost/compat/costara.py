@@ -37,24 +37,26 @@ __all__ = [
 ]
 
 KEYS = ("cst_live_", "cst_test_")
+PRODUCTION = "production"
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
 logger = logging.getLogger("recost")
+_said: list[bool] = []
+"""Not empty: that the key is not sent was said."""
 
 
-def init(
+def init(  # noqa: PLR0917 - another SDK's signature, which programs already call
     api_key: Optional[str] = None,
     project: Optional[str] = None,
-    environment: str = "production",
+    environment: str = PRODUCTION,
     flush_interval: float = 2.0,
     batch_size: int = 50,
-    *,
-    disabled: bool = False,
+    disabled: bool = False,  # noqa: FBT001, FBT002 - likewise
 ) -> RecostHandle:
     """``recost.init()`` with costara's arguments; ``COSTARA_API_KEY``, ``_PROJECT``, ``_ENVIRONMENT``, ``_DISABLED``.
 
-    ``flush_interval`` in seconds.  Raises ``ValueError`` that names the argument and the variable when the key or the
-    project is missing, or the key is none of costara's.
+    An argument beats its variable.  ``flush_interval`` in seconds.  Raises ``ValueError`` that names the argument and
+    the variable when the key or the project is missing, or the key is none of costara's.
     """
     if disabled or os.environ.get("COSTARA_DISABLED", "").strip().lower() in _TRUE:
         return handle.init(enabled=False)
@@ -62,15 +64,22 @@ def init(
     named = project or os.environ.get("COSTARA_PROJECT")
     if not named:
         raise ValueError("project is missing: pass project=... or set COSTARA_PROJECT")
-    if not os.environ.get("RECOST_API_KEY"):
+    if not os.environ.get("RECOST_API_KEY") and not _said:
+        _said.append(True)
         logger.info("a costara key is never sent anywhere: windows go to the local file; RECOST_API_KEY sends them")
     settings: Keywords = {
         "project_id": to_project_id(named),
-        "environment": os.environ.get("COSTARA_ENVIRONMENT") or environment,
+        "environment": environment
+        if environment != PRODUCTION
+        else os.environ.get("COSTARA_ENVIRONMENT") or PRODUCTION,
         "flush_interval_ms": round(flush_interval * 1000),
         "max_batch_size": batch_size,
     }
     return handle.init(**settings)
+
+
+def _environment(given: str) -> str:
+    return given if given != PRODUCTION else os.environ.get("COSTARA_ENVIRONMENT") or PRODUCTION
 
 
 def to_project_id(name: str) -> str:

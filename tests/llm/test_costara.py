@@ -33,6 +33,10 @@ def test_settings_come_from_costaras_variables(monkeypatch: pytest.MonkeyPatch):
     assert made._settings.project_id.startswith("gr-e-co-")
     assert (made._settings.flush_interval_ms, made._settings.max_batch_size) == (2000, 50)
     made.dispose()
+    monkeypatch.setenv("COSTARA_ENVIRONMENT", "staging")
+    for given, environment in (((), "staging"), ((None, "shop", "mine", 2.0, 50, False), "mine")):
+        with costara.init(*given) as made:
+            assert made._settings.environment == environment
     monkeypatch.setenv("COSTARA_DISABLED", "true")
     assert costara.init()._settings.enabled is False
 

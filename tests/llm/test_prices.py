@@ -349,8 +349,17 @@ def test_a_dataclass_is_a_usage():
 def test_the_short_way_comes_to_the_same_or_does_not_answer():
     priced = {"input": [2, [1000, 4]], "cached": 1, "output": 10, "reasoning": 20, "input_audio": 7, "request": 3}
     tokens = (0, 999, 1000, 1001, MAX_TOKENS, MAX_TOKENS + 1, -1, True, None, "7", 2.0)
-    taken = (None, {}, {"cached_tokens": 600}, {"cached_tokens": -1}, {"audio_tokens": 5}, {"audio_tokens": 0}, [1], 3)
-    made = (None, {"reasoning_tokens": 0}, {"reasoning_tokens": 3}, {"audio_tokens": None}, [0])
+    taken: tuple[Any, ...] = (
+        None,
+        {},
+        {"cached_tokens": 600},
+        {"cached_tokens": -1},
+        {"audio_tokens": 5},
+        {"audio_tokens": 0},
+        [1],
+        3,
+    )
+    made: tuple[Any, ...] = (None, {"reasoning_tokens": 0}, {"reasoning_tokens": 3}, {"audio_tokens": None}, [0])
     answered = 0
     for prices_, tokens_in, inside, beside in itertools.product((priced, {"input": 2}), tokens, taken, made):
         steps = read_steps(prices_)

@@ -6,6 +6,7 @@ import json
 import logging
 import math
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,7 @@ def test_the_log_of_llm_calls_has_metadata_up_to_a_limit_and_only_where_it_is_wa
             return "strange"
 
     log = place.local / "shop.llm.jsonl"
-    given = {"user": 1, "what": Strange(), "long": "x" * 2000, 3: [None, "é"]}
+    given: Any = {"user": 1, "what": Strange(), "long": "x" * 2000, 3: [None, "é"]}
     for is_wanted in (False, True):
         with recost.init(project_id="shop", collector="thread", llm_event_log=is_wanted):
             recost.track("openai", "gpt-4o", 1000, 500, 0.0075, 250.0, "checkout", given)
