@@ -45,8 +45,9 @@ class LlmCall(Mark):
 
     __slots__ = (
         "_at_ns", "_attached",
-        "_first_token_ns", "_has_begun", "_is_over", "_model", "_outer", "_pid", "_place", "_response",
-        "_seen_ns", "_started_ns", "_tier", "_usage", "failed_inside", "hides_usage", "owner", "stream_number",
+        "_first_token_ns", "_has_begun", "_model", "_outer", "_pid", "_place", "_response",
+        "_seen_ns", "_started_ns", "_tier", "_to_report", "_usage", "failed_inside", "hides_usage", "owner",
+        "stream_number",
     )  # fmt: skip
 
     def __init__(self, owner: object, place: Place, model: object, tag: str) -> None:
@@ -68,7 +69,7 @@ class LlmCall(Mark):
         self._outer: Optional[Mark] = None
         self._has_begun = False
         self._first_token_ns = -1
-        self._is_over: list[bool] = []
+        self._to_report = [True]
         self._pid = os.getpid()
         self._at_ns = time.time_ns()
         self._started_ns = self._seen_ns = time.perf_counter_ns()
@@ -91,7 +92,7 @@ class LlmCall(Mark):
 
     @property
     def is_over(self) -> bool:
-        return bool(self._is_over)
+        return not self._to_report
 
     @property
     def is_stream(self) -> bool:
@@ -148,8 +149,11 @@ class LlmCall(Mark):
     def _finish(self, ending: Ending, ended_ns: int) -> None:
         """Report the call, unless it was, or is the parent's."""
         self.is_open = False
-        self._is_over.append(True)  # one step for other threads and finalizers: who finds more came second
-        if len(self._is_over) > 1 or os.getpid() != self._pid:
+        try:
+            self._to_report.pop()  # one step, for other threads and finalizers: who finds nothing came second
+        except IndexError:
+            return
+        if os.getpid() != self._pid:
             return
         self._detach()
         runtime = _runtime.current

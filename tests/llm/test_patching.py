@@ -41,6 +41,7 @@ with recost.init(project_id="shop", collector="thread", custom_providers=[rule])
 """
 
 
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="google-genai is not there beside the oldest httpx")
 def test_patching_before_the_import_is_as_good() -> None:
     with accounted("openai") as found:
         done = subprocess.run([sys.executable, "-c", PROGRAM, found.url], check=False, capture_output=True, text=True)

@@ -20,7 +20,8 @@ if "APP_CALLS_INIT" in os.environ:
 def call_with_urllib3(url: str) -> int:
     import urllib3
 
-    return urllib3.request("GET", url, timeout=20).status
+    with urllib3.PoolManager(retries=False) as pools:
+        return pools.request("GET", url, timeout=20).status
 
 
 def call_with_requests(url: str) -> int:
