@@ -65,7 +65,10 @@ BAD: list[tuple[str, Any]] = [
     *[("local_file_max_bytes", bad) for bad in (-1, 1, 1023, 1 << 60)],
     *[("collector_idle_exit_s", bad) for bad in (-1, math.nan, math.inf, "10", True)],
     *[("normalize_paths", bad) for bad in (1, "x")],
-    *[("prices", bad) for bad in ("x", 3, {"openai": 3}, {3: {}})],
+    ("prices", "x"),
+    ("prices", 3),
+    ("prices", {"openai": 3}),
+    ("prices", {3: {}}),
     *[("prices_file", bad) for bad in (1, "", "a\0b", b"x")],
     *[("llm_event_log", bad) for bad in (1, "x")],
 ]

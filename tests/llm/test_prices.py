@@ -347,7 +347,15 @@ def test_a_dataclass_is_a_usage():
 
 
 def test_the_short_way_comes_to_the_same_or_does_not_answer():
-    priced = {"input": [2, [1000, 4]], "cached": 1, "output": 10, "reasoning": 20, "input_audio": 7, "request": 3}
+    priced: dict[str, Any] = {
+        "input": [2, [1000, 4]],
+        "cached": 1,
+        "output": 10,
+        "reasoning": 20,
+        "input_audio": 7,
+        "request": 3,
+    }
+    cheap: dict[str, Any] = {"input": 2}
     tokens = (0, 999, 1000, 1001, MAX_TOKENS, MAX_TOKENS + 1, -1, True, None, "7", 2.0)
     taken: tuple[Any, ...] = (
         None,
@@ -361,7 +369,7 @@ def test_the_short_way_comes_to_the_same_or_does_not_answer():
     )
     made: tuple[Any, ...] = (None, {"reasoning_tokens": 0}, {"reasoning_tokens": 3}, {"audio_tokens": None}, [0])
     answered = 0
-    for prices_, tokens_in, inside, beside in itertools.product((priced, {"input": 2}), tokens, taken, made):
+    for prices_, tokens_in, inside, beside in itertools.product((priced, cheap), tokens, taken, made):
         steps = read_steps(prices_)
         for more in ({}, {"cost": 1}, {"prompt_tokens_details": inside, "completion_tokens_details": beside}):
             usage = {"prompt_tokens": tokens_in, "completion_tokens": 500, "total_tokens": 1500, **more}
