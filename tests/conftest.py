@@ -89,12 +89,12 @@ def _session_place(request: pytest.FixtureRequest) -> Iterator[None]:
 def place(request: pytest.FixtureRequest, _session_place: None) -> Iterator[Place]:
     """The folders of this test; the environment already names them. What the test leaves behind fails it."""
     mark = request.config.stash[MARK]
-    before = leaks.look(mark)
+    began, before = leaks.now(), leaks.look_at_no_process()
     here = make_place(mark, str(next(_numbers)))
     with pytest.MonkeyPatch.context() as environ:
         move_into(here, environ)
         yield here
-    left = leaks.wait_for_nothing_new(mark, before)
+    left = leaks.wait_for_nothing_new(mark, before, since=began)
     for folder in {here.runtime.parent, here.home.parent}:
         shutil.rmtree(folder, ignore_errors=True)
     _fail_on(left, mark)

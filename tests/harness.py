@@ -12,10 +12,18 @@ from typing import Callable, NoReturn, Optional, TypeVar
 
 T = TypeVar("T")
 
+PATIENCE_S = 60.0
+"""When a wait for something that is sure to come is given up. Only a test that fails takes this long."""
+
 POLL_S = 0.01
 
 
-def wait_until(predicate: Callable[[], Optional[T]], timeout_s: float = 10.0, what: str = "the condition") -> T:
+def wait_until(
+    predicate: Callable[[], Optional[T]],
+    timeout_s: float = PATIENCE_S,
+    what: str = "the condition",
+    poll_s: float = POLL_S,
+) -> T:
     """The first true value of ``predicate``. Fails the test, naming ``what``, when none came in time."""
     give_up_at = time.monotonic() + timeout_s
     while True:
@@ -25,7 +33,7 @@ def wait_until(predicate: Callable[[], Optional[T]], timeout_s: float = 10.0, wh
         if time.monotonic() >= give_up_at:
             message = f"waited {timeout_s:g} s for {what}; the last look gave {value!r}"
             raise AssertionError(message)
-        time.sleep(POLL_S)
+        time.sleep(poll_s)
 
 
 def start_child(run: Callable[[], object]) -> int:

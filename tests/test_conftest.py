@@ -137,6 +137,38 @@ def test_a_tidy_test_passes_and_its_folders_go(tmp_path: Path):
     assert [Path(folder).parents[2].exists() for folder in folders] == [False, False]
 
 
+def test_what_a_fixture_of_the_module_started_is_no_leak_of_the_tests(tmp_path: Path):
+    """Not even of the one that runs within the same hundredth of a second, which is how finely start times are known."""
+    ran = run_pytest(
+        tmp_path,
+        """
+        import pytest
+
+        @pytest.fixture(scope="module")
+        def process():
+            with subprocess.Popen(SLEEP) as process:
+                yield process
+                process.kill()
+
+        def test_one(process):
+            leaks.GRACE_S = 60
+
+        def test_another(process):
+            assert process.poll() is None
+        """,
+    )
+
+    assert ran.returncode == pytest.ExitCode.OK, ran.stdout
+
+
+def test_processes_of_one_tick_are_told_apart_by_their_pids():
+    moment = leaks.Moment(ticks=100, last_pid=50)
+
+    began = [moment.is_before(pid, ticks) for pid, ticks in [(40, 99), (60, 99), (50, 100), (51, 100), (40, 101)]]
+
+    assert began == [False, False, False, True, True]
+
+
 def test_a_runtime_directory_outside_the_test_s_own_place_is_seen(tmp_path: Path):
     before = leaks.look("no such mark", shared_memory=tmp_path)
     stray = tmp_path / f"recost-{os.geteuid()}-v1"

@@ -25,6 +25,8 @@ from tests.harness import start_child, wait_for_child, wait_until
 
 ROOT = Path(__file__).parents[2]
 HELD = "/held"
+LOOK_S = 0.05
+"""Between two looks at every process of the machine."""
 
 
 class Api(StandIn):
@@ -174,13 +176,13 @@ def wait_until_delivered(calls: int, project: str = "default") -> None:
 
 def wait_until_idle() -> None:
     """Wait for every ring of this test to be collected, and for the collector to have left after it."""
-    wait_until(lambda: not rings() and not collectors(), 20, "the collector to leave")
+    wait_until(lambda: not rings(), what="every ring to be collected")
+    wait_until(lambda: not rings() and not collectors(), what="the collector to leave", poll_s=LOOK_S)
 
 
-def collectors() -> list[leaks.Process]:
-    """The collector processes of this test's runtime directory, those that start up too."""
-    directory = os.environ["RECOST_RUNTIME_DIR"]
-    return [found for found in leaks.processes(directory) if f"launch.py {directory}" in found.command]
+def collectors() -> list[int]:
+    """The pids of the collectors of this test's runtime directory, those that start up too."""
+    return leaks.commanded(f"launch.py {os.environ['RECOST_RUNTIME_DIR']}")
 
 
 def rings() -> list[Path]:
