@@ -7,6 +7,7 @@ folders and removes them, so they go also when a worker of pytest-xdist crashed.
 
 from __future__ import annotations
 
+import functools
 import itertools
 import os
 import secrets
@@ -20,12 +21,10 @@ from typing import NamedTuple
 import pytest
 
 from tests import leaks
+from tests.environment import is_foreign
 
-LIMIT_S = 120
+LIMIT_S = 180
 """A test that takes longer hangs."""
-
-FOREIGN = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
-"""Settings of the machine that travel with a session."""
 
 TOKEN = pytest.StashKey[str]()
 """What all paths of the run share."""
@@ -65,9 +64,8 @@ def make_place(mark: str, name: str) -> Place:
 
 def move_into(place: Place, environ: pytest.MonkeyPatch) -> None:
     """Make ``place`` what this process and its children see, and take away every other setting."""
-    for name in list(os.environ):
-        if name.startswith("RECOST_") or name.lower().endswith("_proxy") or name in FOREIGN:
-            environ.delenv(name)
+    for name in filter(is_foreign, list(os.environ)):
+        environ.delenv(name)
     environ.setenv("RECOST_RUNTIME_DIR", str(place.runtime))
     environ.setenv("RECOST_STATE_DIR", str(place.state))
     environ.setenv("RECOST_LOCAL_DIR", str(place.local))
@@ -106,8 +104,18 @@ def _fail_on(left: leaks.Remains, mark: str) -> None:
         pytest.fail(f"left behind (processes are ended now):\n{left}", pytrace=False)
 
 
+def end_in_order(process: int, number: int, _frame: object) -> None:
+    """What Ctrl-C does, in ``process``. One that it has forked ends at once, as if there were no handler."""
+    if os.getpid() == process:
+        raise KeyboardInterrupt
+    signal.signal(number, signal.SIG_DFL)
+    signal.raise_signal(number)
+
+
 def pytest_configure(config: pytest.Config) -> None:
     worker = getattr(config, "workerinput", None)  # pytest-xdist's
+    if not worker:
+        signal.signal(signal.SIGTERM, functools.partial(end_in_order, os.getpid()))
     token = worker["token"] if worker else f"recost-test-{secrets.token_hex(4)}"
     config.stash[TOKEN] = token
     config.stash[MARK] = f"{token}/{worker['workerid'] if worker else 'one'}/"

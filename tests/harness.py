@@ -1,19 +1,24 @@
-"""What many tests need and no test is about: waiting for a condition, a forked child, a free port."""
+"""What many tests need and no test is about: waiting for a condition, a forked child, a closed port."""
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
 import sys
 import time
 import traceback
+from collections.abc import Iterator
 from typing import Callable, NoReturn, Optional, TypeVar
 
 T = TypeVar("T")
 
 PATIENCE_S = 60.0
 """When a wait for something that is sure to come is given up. Only a test that fails takes this long."""
+
+END_S = 90.0
+"""The same, for the end of a program: at its exit it may wait for a delivery, and a server for its workers' exits."""
 
 POLL_S = 0.01
 
@@ -44,7 +49,7 @@ def start_child(run: Callable[[], object]) -> int:
     return pid
 
 
-def wait_for_child(pid: int, timeout_s: float = 60.0) -> int:
+def wait_for_child(pid: int, timeout_s: float = PATIENCE_S) -> int:
     """The exit code of the child; ``-n`` when signal ``n`` ended it. One that does not end in time is killed."""
 
     def ended() -> Optional[tuple[int, int]]:
@@ -59,7 +64,7 @@ def wait_for_child(pid: int, timeout_s: float = 60.0) -> int:
         raise
 
 
-def run_child(run: Callable[[], object], timeout_s: float = 60.0) -> int:
+def run_child(run: Callable[[], object], timeout_s: float = PATIENCE_S) -> int:
     """Run ``run`` in a forked child and wait. 0: it returned; 1: it raised; ``-n``: signal ``n`` ended it."""
     return wait_for_child(start_child(run), timeout_s)
 
@@ -77,8 +82,16 @@ def _run_and_leave(run: Callable[[], object]) -> NoReturn:
         os._exit(code)
 
 
+@contextlib.contextmanager
+def closed_port(host: str = "127.0.0.1") -> Iterator[int]:
+    """A port that refuses connections, and that nobody else is given meanwhile."""
+    with socket.socket() as taken:
+        taken.bind((host, 0))
+        yield taken.getsockname()[1]
+
+
 def free_port(host: str = "127.0.0.1") -> int:
-    """A port that nobody listens on now. For programs that cannot be given port 0."""
+    """A port that nobody listens on now; anybody may be given it next. For programs that cannot be given port 0."""
     with socket.socket() as probe:
         probe.bind((host, 0))
         port: int = probe.getsockname()[1]

@@ -65,7 +65,7 @@ def run_pytest(folder: Path, test: str, **environ: str) -> subprocess.CompletedP
         check=False,
         cwd=folder,
         env={**outside, "PYTHONPATH": f"{ROOT}:{ROOT / 'collector'}", **environ},
-        timeout=60,
+        timeout=120,
     )
 
 
@@ -106,7 +106,7 @@ def test_a_test_that_leaves_a_thread_fails(tmp_path: Path):
         tmp_path,
         """
         def test_it():
-            threading.Thread(target=time.sleep, args=[2], name="straggler").start()
+            threading.Thread(target=threading.main_thread().join, name="straggler").start()
         """,
     )
 
@@ -120,6 +120,7 @@ def test_a_tidy_test_passes_and_its_folders_go(tmp_path: Path):
         tmp_path,
         """
         def test_it(place):
+            leaks.GRACE_S = 60
             assert os.environ["RECOST_RUNTIME_DIR"] == str(place.runtime)
             assert not any(any(folder.iterdir()) for folder in place)
             print("PLACE", place.runtime, place.home)
@@ -129,6 +130,7 @@ def test_a_tidy_test_passes_and_its_folders_go(tmp_path: Path):
             assert run_child(lambda: os._exit(7)) == 7
             assert run_child(lambda: 1 / 0) == 1
             assert run_child(lambda: os.kill(os.getpid(), 9)) == -9
+            assert run_child(lambda: os.kill(os.getpid(), 15)) == -15
         """,
     )
 
@@ -137,8 +139,25 @@ def test_a_tidy_test_passes_and_its_folders_go(tmp_path: Path):
     assert [Path(folder).parents[2].exists() for folder in folders] == [False, False]
 
 
+def test_a_run_that_is_ended_by_sigterm_ends_in_order(tmp_path: Path):
+    """As by Ctrl-C, which a gate that takes too long does not get."""
+    ran = run_pytest(
+        tmp_path,
+        """
+        def test_it(place):
+            print("PLACE", place.runtime, place.home)
+            os.kill(os.getpid(), 15)
+            threading.Event().wait()
+        """,
+    )
+
+    assert ran.returncode == pytest.ExitCode.INTERRUPTED, ran.stdout
+    folders = found(r"PLACE (\S+) (\S+)", ran.stdout)
+    assert [Path(folder).parents[2].exists() for folder in folders] == [False, False]
+
+
 def test_what_a_fixture_of_the_module_started_is_no_leak_of_the_tests(tmp_path: Path):
-    """Not even of the one that runs within the same hundredth of a second, which is how finely start times are known."""
+    """Not even of the one that runs in the same hundredth of a second: start times are known no finer."""
     ran = run_pytest(
         tmp_path,
         """

@@ -22,7 +22,7 @@ from examples.helpdesk.providers import PATHS, rules_for
 from examples.helpdesk.under_way import VARIABLE, read_under_way, under_way
 from examples.standins import PROVIDERS
 from recost import ProviderRegistry
-from tests.harness import start_child, wait_for_child
+from tests.harness import END_S, start_child, wait_for_child
 
 ROOT = Path(__file__).parents[1]
 OK, NOT_ACCOUNTED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
@@ -96,7 +96,7 @@ def test_ctrl_c_ends_everything(place):
         assert demo.stdout is not None
         next(line for line in demo.stdout if re.search(r" [1-9][0-9,]* calls$", line))
         demo.send_signal(signal.SIGINT)
-        _, errors = demo.communicate(timeout=30)
+        _, errors = demo.communicate(timeout=END_S)
 
     assert demo.returncode == INTERRUPTED
     assert errors == "\ndemo: interrupted; all that it started has ended\n"
@@ -106,7 +106,7 @@ def test_ctrl_c_ends_everything(place):
 def test_without_the_addresses_it_says_how_to_add_them_and_starts_nothing(place):
     """240.0.0.1 is no machine's own address, as 127.0.0.2 is none of macOS's."""
     with start_demo(place.local / "new", "--first-address", "240.0.0.1") as demo:
-        output, errors = demo.communicate(timeout=30)
+        output, errors = demo.communicate(timeout=END_S)
 
     assert demo.returncode == CANNOT_RUN
     addresses = " ".join(f"240.0.0.{n}" for n in range(1, 6))
@@ -120,7 +120,7 @@ def test_a_second_demo_does_not_write_into_the_folder_of_the_first(place):
         with pytest.raises(Busy, match="--keep"):
             Place(place.local).__enter__()
         with start_demo(place.local) as demo:
-            _, errors = demo.communicate(timeout=30)
+            _, errors = demo.communicate(timeout=END_S)
         assert demo.returncode == CANNOT_RUN
         assert f"another demo writes to {place.local}" in errors
 

@@ -135,7 +135,7 @@ class Origin(Handler):
         self.close_connection = True
 
     def _hang(self, body: bytes, rest: list[str]) -> None:
-        self.server.closing.wait(30)
+        self.server.closing.wait(60)
         self.close_connection = True
 
     def _chunked(self, body: bytes, rest: list[str]) -> None:
@@ -180,7 +180,7 @@ class Gathering:
         ready = threading.Event()
         thread = threading.Thread(target=self._serve, args=(ready,), daemon=True)
         thread.start()
-        assert ready.wait(10)
+        assert ready.wait(60)
         yield self
         self._loop.call_soon_threadsafe(self._loop.stop)
         thread.join()

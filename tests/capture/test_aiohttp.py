@@ -13,7 +13,7 @@ from aiohttp import web
 
 from recost._capture import add_sink, remove_sink, suppressed
 from tests.capture.servers import BODY, CHUNKS, HOST
-from tests.harness import free_port
+from tests.harness import closed_port
 
 
 def hops(events):
@@ -122,8 +122,8 @@ def test_every_kind_of_body_that_is_held_whole_counts_as_sent(origin, events):
 
 def test_json_counts_also_when_nobody_answers(events):
     async def test(session):
-        with pytest.raises(aiohttp.ClientConnectionError):
-            await ask(session, "POST", f"http://{HOST}:{free_port(HOST)}/x", json={"a": 1})
+        with closed_port(HOST) as port, pytest.raises(aiohttp.ClientConnectionError):
+            await ask(session, "POST", f"http://{HOST}:{port}/x", json={"a": 1})
 
     run(test)
     assert [(event.status, event.request_bytes) for event in events] == [(0, len('{"a": 1}'))]

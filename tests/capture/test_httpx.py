@@ -12,7 +12,7 @@ import pytest
 from recost._capture import suppressed
 from tests.capture.clients import HTTPX
 from tests.capture.servers import BODY, CHUNKS
-from tests.harness import free_port
+from tests.harness import closed_port
 
 
 @pytest.fixture(params=HTTPX)
@@ -200,8 +200,8 @@ def test_what_names_no_host_is_no_call(httpx, events):
 
 
 def test_a_refused_stream_is_one_event(httpx, events):
-    with pytest.raises(httpx.ConnectError):
-        with httpx.stream("GET", f"http://127.0.0.2:{free_port('127.0.0.2')}/x"):
+    with closed_port("127.0.0.2") as port, pytest.raises(httpx.ConnectError):
+        with httpx.stream("GET", f"http://127.0.0.2:{port}/x"):
             pass
 
     assert hops(events) == [("GET", "/x", 0)]

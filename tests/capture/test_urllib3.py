@@ -13,7 +13,7 @@ from urllib3.util.retry import Retry
 from recost._capture import suppressed
 from recost._capture.wrap import body_bytes
 from tests.capture.servers import BODY, CHUNKS, FLAKY_FAILURES, HOST
-from tests.harness import free_port
+from tests.harness import closed_port
 
 
 @pytest.fixture
@@ -194,18 +194,17 @@ def test_a_lazy_body_is_not_evaluated(origin, events):
 
 
 def test_https_names_a_port_only_when_it_is_not_the_default(events):
-    other = free_port(HOST)
-    for port in (443, other):
-        with urllib3.HTTPSConnectionPool(HOST, port, retries=False, timeout=5) as pool:
-            with pytest.raises(urllib3.exceptions.HTTPError):
-                pool.request("GET", "/x")
+    with closed_port(HOST) as other:
+        for port in (443, other):
+            with urllib3.HTTPSConnectionPool(HOST, port, retries=False, timeout=5) as pool:
+                with pytest.raises(urllib3.exceptions.HTTPError):
+                    pool.request("GET", "/x")
 
     assert [(event.scheme, event.netloc) for event in events] == [("https", HOST), ("https", f"{HOST}:{other}")]
 
 
 def test_an_ipv6_host_is_in_brackets(events):
-    port = free_port()
-    with urllib3.HTTPConnectionPool("[::1]", port, retries=False, timeout=5) as pool:
+    with closed_port() as port, urllib3.HTTPConnectionPool("[::1]", port, retries=False, timeout=5) as pool:
         with pytest.raises((urllib3.exceptions.HTTPError, OSError)):
             pool.request("GET", "/x")
 

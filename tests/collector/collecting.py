@@ -19,6 +19,7 @@ from recost.ring.sentinel import new_sentinel
 from recost.ring.writer import Writer
 from recost.session import Destination, Registration, Session
 from recost_collector.leading import Leadership, lead
+from tests.harness import PATIENCE_S
 
 
 def runtime() -> str:
@@ -81,13 +82,33 @@ def collector() -> Iterator[Leadership]:
         raise
 
 
-def turn_until(leadership: Leadership, condition: Any, timeout_s: float = 10.0, what: str = "it") -> None:
+def turn_until(leadership: Leadership, condition: Any, timeout_s: float = PATIENCE_S, what: str = "it") -> None:
     """Turn the collector until ``condition()`` is true."""
     deadline = time.monotonic() + timeout_s
     while not condition():
         assert time.monotonic() < deadline, f"waited {timeout_s:g} s for {what}"
         leadership.turn(time.monotonic())
         leadership.wake.wait(0.01)
+
+
+def turn_times(leadership: Leadership, turns: int) -> None:
+    """Turn the collector so often, however long that takes."""
+    for _ in range(turns):
+        leadership.turn(time.monotonic())
+        leadership.wake.wait(0.01)
+
+
+@contextmanager
+def local_dir_in_the_way() -> Iterator[None]:
+    """No file can be delivered to meanwhile."""
+    folder = Path(os.environ["RECOST_LOCAL_DIR"])
+    folder.rename(f"{folder}-away")
+    folder.write_text("in the way")
+    try:
+        yield
+    finally:
+        folder.unlink()
+        Path(f"{folder}-away").rename(folder)
 
 
 def delivered(project: str = "shop") -> list[dict[str, Any]]:

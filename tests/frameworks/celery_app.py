@@ -15,18 +15,15 @@ from celery.signals import worker_process_init
 
 from recost.frameworks import celery as recost_celery
 from recost.tags import current_origin
+from tests.celery_broker import broker
 
 API = os.environ.get("API_URL", "")
 FOLDER = Path(os.environ["CELERY_FOLDER"])
 
 recost_celery.connect(route_tags=True, flush_interval_ms=60_000)
 
-app = Celery("shop", broker="filesystem://", backend=f"file://{FOLDER}/results")
-app.conf.broker_transport_options = {
-    "data_folder_in": f"{FOLDER}/queue",
-    "data_folder_out": f"{FOLDER}/queue",
-    "control_folder": f"{FOLDER}/control",
-}
+app = Celery("shop", backend=f"file://{FOLDER}/results")
+app.conf.update(broker(FOLDER))
 app.conf.broker_connection_retry_on_startup = False
 app.conf.worker_proc_alive_timeout = 60
 
@@ -64,9 +61,9 @@ def report() -> list[Any]:
     return [before, inner, current_origin()]
 
 
-@app.task(name="shop.wait", soft_time_limit=2)
+@app.task(name="shop.wait")
 def wait() -> str:
-    """Its call is cut short."""
+    """Its call is cut short by what a soft time limit sends."""
     try:
         call("/held")
     except SoftTimeLimitExceeded:
@@ -74,7 +71,7 @@ def wait() -> str:
     return "it came back"
 
 
-@app.task(name="shop.hang", time_limit=3)
+@app.task(name="shop.hang", time_limit=10)
 def hang() -> None:
     """Its process is killed after one call and in the middle of another."""
     call("/hang")

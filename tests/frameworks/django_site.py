@@ -17,6 +17,7 @@ from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
 from django.urls import include, path, re_path
 
 from recost.tags import current_origin
+from tests.frameworks.looks_after import LooksAfter
 
 API = os.environ["API_URL"]
 
@@ -79,19 +80,6 @@ urlpatterns = [
     path("stream-async/<name>/", stream_async),
     path("broken/", broken),
 ]
-
-
-class LooksAfter:
-    """A WSGI application around the other, on the same threads."""
-
-    def __init__(self, inner) -> None:
-        self.inner = inner
-
-    def __call__(self, environ, start_response):
-        if environ["PATH_INFO"] == "/after":
-            start_response("200 OK", [("Content-Type", "text/plain")])
-            return [repr(current_origin()).encode()]
-        return self.inner(environ, start_response)
 
 
 wsgi = LooksAfter(get_wsgi_application())

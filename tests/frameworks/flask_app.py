@@ -10,6 +10,7 @@ from flask import Blueprint, Flask, Response, stream_with_context
 
 from recost.frameworks.flask import RecostExtension
 from recost.tags import current_origin
+from tests.frameworks.looks_after import LooksAfter
 
 API = os.environ["API_URL"]
 
@@ -53,19 +54,6 @@ def stream_in_context(name: str) -> Response:
 @blueprint.get("/broken/<name>")
 def broken(name: str) -> str:
     raise ValueError(name)
-
-
-class LooksAfter:
-    """A WSGI application around the other, on the same threads."""
-
-    def __init__(self, inner) -> None:
-        self.inner = inner
-
-    def __call__(self, environ, start_response):
-        if environ["PATH_INFO"] == "/after":
-            start_response("200 OK", [("Content-Type", "text/plain")])
-            return [repr(current_origin()).encode()]
-        return self.inner(environ, start_response)
 
 
 extension = RecostExtension(route_tags=True, flush_interval_ms=60_000)

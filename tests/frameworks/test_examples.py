@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 from examples.standins.server import Answer, Request, StandIn, json_answer
-from tests.frameworks.serving import serving, tags
-from tests.harness import wait_until
-from tests.processes.support import ROOT, counts, program, run_program, wait_until_idle
+from tests.harness import END_S, wait_until
+from tests.processes.serving import serving
+from tests.processes.support import ROOT, counts, program, run_program, tags, wait_until_idle
 
 QUIET = ("-W", "ignore:You're running the worker")
 SERVERS = {
@@ -72,9 +72,9 @@ def test_the_example_of_celery_runs_a_task_and_its_call_is_delivered_with_its_na
     task = "examples.celery_tasks.count_stars"
     with program(*QUIET, *worker) as process:
         run_program(*worker[:-1], "call", task, "--args", '["python/cpython"]')
-        wait_until(lambda: github.asked, 30, "the task's call")
+        wait_until(lambda: github.asked, what="the task's call")
         process.terminate()
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=END_S)
         assert process.returncode == 0, output
     expect_one_call(github, "celery", task)
 

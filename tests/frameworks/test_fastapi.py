@@ -6,8 +6,8 @@ import json
 
 from websockets.sync.client import connect
 
-from tests.frameworks.serving import serving, tags, uvicorn
-from tests.processes.support import Api, counts, wait_until_idle
+from tests.processes.serving import serving, uvicorn
+from tests.processes.support import Api, counts, tags, wait_until_idle
 
 PAGES = {
     "/orders/17": "/orders/{order_id}",

@@ -21,7 +21,9 @@ from recost.frameworks.fastapi import RecostMiddleware
 from recost.frameworks.flask import ReCost as FlaskReCost
 from recost.frameworks.flask import RecostExtension
 from recost.workers import gunicorn
+from tests.frameworks.lifespan import lifespan
 from tests.harness import run_child
+from tests.processes.support import run_program
 
 Make = Callable[..., Any]
 
@@ -49,7 +51,7 @@ def settings_now() -> RecostConfig:
 @both
 def test_settings_go_in_by_keyword_or_as_a_config_and_keywords_win(make: Make):
     def child():
-        made = make(config=RecostConfig(project_id="of the config".replace(" ", "-"), environment="a"), environment="b")
+        made = make(config=RecostConfig(project_id="of-the-config", environment="a"), environment="b")
         assert isinstance(made.handle, RecostHandle)
         assert (settings_now().project_id, settings_now().environment) == ("of-the-config", "b")
         made.handle.dispose()
@@ -123,13 +125,7 @@ def test_the_modules_themselves_need_no_framework():
         "for name in ('starlette', 'fastapi', 'flask', 'django', 'celery'): sys.modules[name] = None\n"
         "from recost.frameworks import celery, django, fastapi, flask\n"
     )
-
-    def child():
-        exec(program, {})
-
-    for name in [name for name in sys.modules if name.startswith("recost.frameworks.")]:
-        del sys.modules[name]
-    assert run_child(child) == 0
+    run_program("-c", program)
 
 
 def test_the_old_names_work_and_say_what_to_use():
@@ -198,21 +194,3 @@ def test_a_child_of_celerys_pool_waits_for_delivery_only_where_nobody_takes_its_
         assert (_runtime.current is not None) == still_captures
 
     assert run_child(child) == 0
-
-
-async def lifespan(application: Any, during: Callable[[], object]) -> None:
-    """One life of ``application``, as a server leads it."""
-    sent: list[str] = []
-    messages = iter(["lifespan.startup", "lifespan.shutdown"])
-
-    async def receive() -> dict[str, str]:
-        message = next(messages)
-        if message == "lifespan.shutdown":
-            assert during()
-        return {"type": message}
-
-    async def send(message: dict[str, str]) -> None:
-        sent.append(message["type"])
-
-    await application({"type": "lifespan", "state": {}}, receive, send)
-    assert sent == ["lifespan.startup.complete", "lifespan.shutdown.complete"]

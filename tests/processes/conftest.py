@@ -1,20 +1,28 @@
-"""The API that the programs of these tests call, and collectors that do not linger."""
+"""The API that the programs of these tests call, collectors that do not linger, and exits that wait; and a ring."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 
 import pytest
 
-from tests.processes.support import Api
+from recost.paths import make_private_dir
+from recost.ring.files import RingFile, create_ring
+from recost.ring.layout import MIN_CAPACITY
+from tests.processes.fixtures import api, leave_soon, wait_long_enough  # noqa: F401 - pytest takes fixtures from here
 
 
 @pytest.fixture
-def api() -> Iterator[Api]:
-    with Api() as server:
-        yield server
+def directory() -> str:
+    path = os.environ["RECOST_RUNTIME_DIR"]
+    make_private_dir(path)
+    return path
 
 
-@pytest.fixture(autouse=True)
-def _leave_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECOST_COLLECTOR_IDLE_EXIT_S", "0.3")
+@pytest.fixture
+def ring(directory: str) -> Iterator[RingFile]:
+    made = create_ring(directory, b"", MIN_CAPACITY)
+    yield made
+    os.unlink(made.path)
+    made.close()

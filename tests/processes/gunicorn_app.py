@@ -21,13 +21,13 @@ def call_with_urllib3(url: str) -> int:
     import urllib3
 
     with urllib3.PoolManager(retries=False) as pools:
-        return pools.request("GET", url, timeout=20).status
+        return pools.request("GET", url, timeout=60).status
 
 
 def call_with_requests(url: str) -> int:
     import requests
 
-    return requests.get(url, timeout=20).status_code
+    return requests.get(url, timeout=60).status_code
 
 
 CLIENTS = {"/urllib3": call_with_urllib3, "/requests": call_with_requests}

@@ -6,7 +6,6 @@ import os
 
 workers = 4
 bind = "127.0.0.1:0"
-graceful_timeout = 10
 
 if "CONF_HAS_HOOKS" in os.environ:
     from recost.workers import gunicorn as hooks

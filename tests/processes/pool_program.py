@@ -14,7 +14,7 @@ from typing import Any
 import urllib3
 
 import recost
-from recost.workers import multiprocessing as helper
+from recost.workers import multiprocessing as pools
 
 CHILDREN = 2
 CALLS = 12
@@ -23,7 +23,7 @@ CALLS = 12
 def call(url: str) -> None:
     # Not urllib3.request(): its connections are the process's, and two forked children would talk over the same one.
     with urllib3.PoolManager(retries=False) as pools:
-        assert pools.request("GET", url, timeout=20).status == 200
+        assert pools.request("GET", url, timeout=60).status == 200
 
 
 def in_pool(pool: Any, url: str) -> int:
@@ -39,7 +39,7 @@ def in_pool(pool: Any, url: str) -> int:
 
 def in_processes(context: Any, url: str, ending: str) -> int:
     """Children that end as ``ending`` says, right after their call has returned."""
-    children = [context.Process(target=call_and_end, args=(helper.initializer, url, ending)) for _ in range(CHILDREN)]
+    children = [context.Process(target=call_and_end, args=(pools.initializer, url, ending)) for _ in range(CHILDREN)]
     for child in children:
         child.start()
     for child in children:
@@ -48,7 +48,7 @@ def in_processes(context: Any, url: str, ending: str) -> int:
     return CHILDREN
 
 
-def call_and_end(start: helper.Initializer, url: str, ending: str) -> None:
+def call_and_end(start: pools.Initializer, url: str, ending: str) -> None:
     start()
     call(url)
     if ending == "_exit":
@@ -65,12 +65,12 @@ def run(kind: str, context: Any, url: str) -> int:
     futures = functools.partial(concurrent.futures.ProcessPoolExecutor, CHILDREN, mp_context=context)
     pools: dict[str, Callable[[], object]] = {
         "Pool": lambda: context.Pool(CHILDREN),
-        "Pool(initializer=)": lambda: context.Pool(CHILDREN, initializer=helper.initializer),
+        "Pool(initializer=)": lambda: context.Pool(CHILDREN, initializer=pools.initializer),
         "ProcessPoolExecutor": futures,
-        "ProcessPoolExecutor(initializer=)": lambda: futures(initializer=helper.initializer),
-        "recost Pool": lambda: helper.Pool(CHILDREN, context=context),
-        "recost Pool(own initializer)": lambda: helper.Pool(CHILDREN, own, (url,), context=context),
-        "recost ProcessPoolExecutor": lambda: helper.ProcessPoolExecutor(CHILDREN, context),
+        "ProcessPoolExecutor(initializer=)": lambda: futures(initializer=pools.initializer),
+        "recost Pool": lambda: pools.Pool(CHILDREN, context=context),
+        "recost Pool(own initializer)": lambda: pools.Pool(CHILDREN, own, (url,), context=context),
+        "recost ProcessPoolExecutor": lambda: pools.ProcessPoolExecutor(CHILDREN, context),
     }
     if kind not in pools:
         return in_processes(context, url, kind)

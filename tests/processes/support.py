@@ -6,14 +6,15 @@ import asyncio
 import contextlib
 import json
 import os
+import re
 import select
 import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import urllib3
 
@@ -21,7 +22,7 @@ import recost
 from examples.standins.server import Answer, Request, StandIn
 from recost.leader import Leader, read_leader
 from tests import leaks
-from tests.harness import start_child, wait_for_child, wait_until
+from tests.harness import END_S, PATIENCE_S, start_child, wait_for_child, wait_until
 
 ROOT = Path(__file__).parents[2]
 HELD = "/held"
@@ -65,7 +66,7 @@ class Mail:
     def is_there(self) -> bool:
         return bool(select.select([self._take], [], [], 0)[0])
 
-    def wait(self, timeout_s: float = 30) -> None:
+    def wait(self, timeout_s: float = PATIENCE_S) -> None:
         """Until something was put, and leave it there: any number of processes may wait for the same."""
         wait_until(lambda: self.is_there, timeout_s, "mail")
 
@@ -93,7 +94,7 @@ def call(url: str, times: int = 1) -> None:
     """Calls that return before this does."""
     with urllib3.PoolManager(retries=False) as pools:
         for _ in range(times):
-            assert pools.request("GET", url, timeout=20).status == 200
+            assert pools.request("GET", url, timeout=PATIENCE_S).status == 200
 
 
 @contextlib.contextmanager
@@ -141,9 +142,20 @@ def program(*arguments: str | Path, **environ: str) -> Iterator[subprocess.Popen
 def run_program(*arguments: str | Path, code: int = 0, **environ: str) -> str:
     """The output of a program that is waited for."""
     with program(*arguments, **environ) as process:
-        output, _ = process.communicate(timeout=60)
+        output, _ = process.communicate(timeout=END_S)
         assert process.returncode == code, output
         return output
+
+
+def wait_for_line(stream: IO[str] | None, pattern: str) -> re.Match[str]:
+    """Read until a line has ``pattern`` in it, as where a server says its address; fails with all that was said."""
+    assert stream is not None
+    said = ""
+    for line in iter(stream.readline, ""):
+        said += line
+        if found := re.search(pattern, line):
+            return found
+    raise AssertionError(said)
 
 
 def windows(project: str = "default") -> list[dict[str, Any]]:
@@ -167,9 +179,24 @@ def counts(project: str = "default") -> Counter[str]:
     return found
 
 
+def tags(project: str = "default") -> Counter[str]:
+    """Calls by tag, in all windows of the project."""
+    return tags_in(windows(project))
+
+
+def tags_in(found: Iterable[dict[str, Any]]) -> Counter[str]:
+    """The same, of these windows; each says by its version whether it has tags."""
+    counts: Counter[str] = Counter()
+    for window in found:
+        assert window["protocolVersion"] == ("1.1" if "tagMetrics" in window else "1.0")
+        for entry in window.get("tagMetrics", []):
+            counts[entry["featureTag"]] += entry["requestCount"]
+    return counts
+
+
 def wait_until_delivered(calls: int, project: str = "default") -> None:
     """Wait for ``calls``, and then for the collector to leave: nothing comes after that, and it must be exact."""
-    wait_until(lambda: delivered(project) >= calls, 15, f"{calls} calls in {project}.jsonl")
+    wait_until(lambda: delivered(project) >= calls, what=f"{calls} calls in {project}.jsonl")
     wait_until_idle()
     assert delivered(project) == calls
 
@@ -195,7 +222,7 @@ def leader() -> Leader | None:
     return found if found is not None and found.is_alive() else None
 
 
-def wait_for_leader(*, other_than: Leader | None = None, timeout_s: float = 20) -> Leader:
+def wait_for_leader(*, other_than: Leader | None = None, timeout_s: float = PATIENCE_S) -> Leader:
     def look() -> Leader | None:
         found = leader()
         return None if found is None or found == other_than else found

@@ -33,7 +33,7 @@ def test_two_projects_share_a_collector_and_no_file(api: Api):
     def work(project: str):
         recost.init(project_id=project)
         call(f"{api.url}/{project}", 6)
-        assert recost.flush()
+        assert recost.flush(60)
 
     pids = [start_child(lambda p=project: work(p)) for project in ("shop", "blog", "shop")]  # type: ignore[misc]
     assert [wait_for_child(pid) for pid in pids] == [0, 0, 0]
@@ -47,7 +47,7 @@ def test_two_environments_share_a_file_and_no_window(api: Api):
     def work(environment: str):
         recost.init(environment=environment)
         call(f"{api.url}/{environment}", 6)
-        assert recost.flush()
+        assert recost.flush(60)
 
     pids = [start_child(lambda e=name: work(e)) for name in ("staging", "production")]  # type: ignore[misc]
     assert [wait_for_child(pid) for pid in pids] == [0, 0]
@@ -94,7 +94,7 @@ def test_two_users_stay_apart_even_where_one_runtime_directory_is_meant_for_both
         try:
             recost.init(collector="thread", project_id="theirs")
             call(f"{api.url}/theirs", 5)
-            assert recost.flush()
+            assert recost.flush(60)
             assert counts("theirs") == {"/theirs": 5}
             assert own.stat().st_uid == NOBODY
         finally:
@@ -103,10 +103,10 @@ def test_two_users_stay_apart_even_where_one_runtime_directory_is_meant_for_both
     def first():
         recost.init(collector="thread", project_id="ours")
         call(f"{api.url}/ours", 7)
-        assert recost.flush()
+        assert recost.flush(60)
         as_nobody(second)
         call(f"{api.url}/ours", 2)
-        assert recost.flush()
+        assert recost.flush(60)
 
     reachable.chmod(0o777)
     assert run_child(first) == 0

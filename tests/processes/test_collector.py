@@ -57,7 +57,7 @@ def test_a_collector_that_is_killed_three_times_loses_and_repeats_nothing(monkey
         with calling(api.url, workers=4):
             for more_windows in (3, 0, 3):
                 enough = len(windows()) + more_windows
-                wait_until(lambda: len(windows()) >= enough, 20, "windows")  # noqa: B023 - called right here
+                wait_until(lambda: len(windows()) >= enough, what="windows")  # noqa: B023 - called right here
                 killed = kill_leader()
                 killed_at = time.monotonic()
                 wait_for_leader(other_than=killed)
@@ -72,12 +72,12 @@ def test_a_collector_that_is_stopped_is_replaced_and_totals_stay_exact(monkeypat
     monkeypatch.setenv("RECOST_FLUSH_INTERVAL_MS", "150")
     with Api(latency_s=0.01) as api:
         with calling(api.url, workers=2):
-            wait_until(lambda: delivered() > 20, 20, "windows")
+            wait_until(lambda: delivered() > 20, what="windows")
             stopped = kill_leader(signal.SIGSTOP)
             stopped_at = time.monotonic()
-            successor = wait_for_leader(other_than=stopped, timeout_s=30)
+            successor = wait_for_leader(other_than=stopped)
             took_s = time.monotonic() - stopped_at
             assert successor.epoch == stopped.epoch + 1
-            wait_until(lambda: not os.path.exists(f"/proc/{stopped.pid}"), 5, "the stopped one to be gone")
+            wait_until(lambda: not os.path.exists(f"/proc/{stopped.pid}"), what="the stopped one to be gone")
         wait_until_delivered(api.calls)
     print(f"calls={api.calls} takeover_s={took_s:.1f}")

@@ -95,7 +95,7 @@ def test_a_fork_amid_the_calls_of_other_threads_disturbs_neither_side(api: Api):
         for thread in threads:
             thread.start()
         for _ in range(15):
-            assert run_child(lambda: call(api.url, 3), timeout_s=20) == 0
+            assert run_child(lambda: call(api.url, 3)) == 0
         for thread in threads:
             thread.join()
 
@@ -116,7 +116,7 @@ def test_a_fork_amid_looks_for_the_leader_inherits_no_lock(place: Place):
             thread = threading.Thread(target=look)
             thread.start()
             children = [start_child(over.wait) for _ in range(100)]
-            wait_until(lambda: not has_leader(directory), 5, "the lock to be free")
+            wait_until(lambda: not has_leader(directory), what="the lock to be free")
             over.put()
             thread.join()
             assert [wait_for_child(pid) for pid in children] == [0] * len(children)
@@ -135,8 +135,8 @@ def test_an_unannounced_fork_is_noticed_told_once_and_loses_nothing(api: Api):
 
         def child():
             call(api.url, 3)
-            wait_until(lambda: heard, 5, "on_error")
-            assert recost.flush()
+            wait_until(lambda: heard, what="on_error")
+            assert recost.flush(60)
             report.put(json.dumps(heard).encode())
 
         def parent():
@@ -167,7 +167,7 @@ def wait_for_quiet_watcher():
     assert link is not None
     sys.setswitchinterval(60)  # a thread that runs goes on until it waits for something
     looks = link.looks
-    wait_until(lambda: link.looks > looks, 10, "the next look")
+    wait_until(lambda: link.looks > looks, what="the next look")
     with link._looking:
         pass
     sys.setswitchinterval(0.005)

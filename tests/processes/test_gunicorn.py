@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import http.client
-import itertools
 import os
-import re
 import signal
 import subprocess
-import threading
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 import pytest
 
 from examples.standins import ProviderStandIn
-from tests.harness import wait_until
+from tests.harness import END_S, wait_until
+from tests.processes.load import asking
+from tests.processes.serving import PATIENT
 from tests.processes.support import (
     ROOT,
     Api,
@@ -28,6 +28,7 @@ from tests.processes.support import (
     program,
     rings,
     wait_for_leader,
+    wait_for_line,
     wait_until_idle,
     windows,
 )
@@ -55,7 +56,7 @@ class Server:
         """Requests whose worker died meanwhile."""
 
     def ask(self, path: str) -> None:
-        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=30)
+        connection = http.client.HTTPConnection("127.0.0.1", self._port, timeout=END_S)
         try:
             connection.request("GET", path)
             answer = connection.getresponse()
@@ -66,45 +67,21 @@ class Server:
         finally:
             connection.close()
 
-    @contextlib.contextmanager
-    def load(self, paths: list[str] = CLIENTS, clients: int = 6) -> Iterator[None]:
+    def load(self, paths: Sequence[str] = CLIENTS, clients: int = 6) -> AbstractContextManager[None]:
         """Requests all the time."""
-        enough = threading.Event()
-
-        def ask() -> None:
-            for path in itertools.cycle(paths):
-                if enough.is_set():
-                    return
-                self.ask(path)
-
-        threads = [threading.Thread(target=ask) for _ in range(clients)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            enough.set()
-            for thread in threads:
-                thread.join()
+        return asking(self.ask, paths, clients)
 
     def stop(self) -> None:
         """Gracefully, as a deployment does."""
         self._process.terminate()
-        output, _ = self._process.communicate(timeout=30)
+        output, _ = self._process.communicate(timeout=END_S)
         assert self._process.returncode == 0, output
 
 
 @contextlib.contextmanager
 def gunicorn(*arguments: str, **environ: str) -> Iterator[Server]:
-    with program("-m", "gunicorn", "--bind", "127.0.0.1:0", *arguments, **environ) as process:
-        assert process.stdout is not None
-        output = ""
-        for line in process.stdout:
-            output += line
-            if found := re.search(r"Listening at: http://127.0.0.1:(\d+)", line):
-                yield Server(process, int(found[1]))
-                return
-        pytest.fail(output)
+    with program("-m", "gunicorn", "--bind", "127.0.0.1:0", *PATIENT, *arguments, **environ) as process:
+        yield Server(process, int(wait_for_line(process.stdout, r"Listening at: http://127\.0\.0\.1:(\d+)")[1]))
 
 
 def settings(kind: str, *, preload: bool) -> list[str]:
@@ -119,7 +96,7 @@ def test_every_call_is_delivered_when_gunicorn_has_stopped(api: Api, kind: str, 
     """On all workers, whoever calls init(): nothing needs to be waited for after a graceful stop."""
     with gunicorn(*settings(kind, preload=preload), API_URL=api.url, **INIT[who]) as server:
         with server.load():
-            wait_until(lambda: len(server.bodies) == 4 and api.calls > 200, 30, "requests to all workers")
+            wait_until(lambda: len(server.bodies) == 4 and api.calls > 200, what="requests to all workers")
         assert len(rings()) == 4
         server.stop()
     assert server.failed == 0
@@ -137,7 +114,7 @@ def test_hooks_make_no_second_one_beside_the_applications(api: Api, preload: boo
     both = {**INIT["the application"], **INIT["the hooks"]}
     with gunicorn(*settings("sync", preload=preload), API_URL=api.url, **both) as server:
         with server.load():
-            wait_until(lambda: len(server.bodies) == 4, 30, "requests to all workers")
+            wait_until(lambda: len(server.bodies) == 4, what="requests to all workers")
         assert len(rings()) == 4
         server.stop()
     wait_until_idle()
@@ -157,7 +134,7 @@ def test_kills_of_workers_and_collectors_cost_at_most_the_calls_in_flight(
             with server.load(["/urllib3"]):
                 for _ in range(kills):
                     answered, enough = server.bodies.copy(), len(windows()) + 2
-                    wait_until(lambda: len(windows()) >= enough, 30, "windows")  # noqa: B023 - called right here
+                    wait_until(lambda: len(windows()) >= enough, what="windows")  # noqa: B023 - called right here
                     busy = (server.bodies - answered).most_common(1)[0][0]
                     os.kill(int(busy), signal.SIGKILL)
                     wait_for_leader(other_than=kill_leader())
@@ -175,7 +152,7 @@ def test_a_wrong_setting_stops_gunicorn_and_is_said(hooks: str):
     """No worker goes without capture, and none dies again and again."""
     environ = {"RECOST_PROJECT_ID": "not/a/name", "CONF_HAS_HOOKS": hooks, "API_URL": ""}
     with program("-m", "gunicorn", *settings("sync", preload=False), **environ) as process:
-        output, _ = process.communicate(timeout=30)
+        output, _ = process.communicate(timeout=END_S)
     assert process.returncode in {1, 3}  # Gunicorn's own choice
     assert "ConfigError: RECOST_PROJECT_ID='not/a/name': want " in output
     assert ("Booting worker" in output) == (hooks != "all")
@@ -195,7 +172,7 @@ def test_the_example_runs_and_counts_each_of_its_clients():
             **urls,
         ) as server:
             with server.load(pages, clients=3):
-                wait_until(lambda: len(providers.counts()) == len(pages) and providers.total() > 20, 30, "every page")
+                wait_until(lambda: len(providers.counts()) == len(pages) and providers.total() > 20, what="every page")
             server.stop()
         assert delivered("shop") == providers.total()
         assert len(counts("shop")) == len(pages)

@@ -14,7 +14,7 @@ import pytest
 import recost
 from recost.tags import origin
 from tests.harness import run_child, start_child, wait_for_child
-from tests.processes.support import Api, call, wait_for_leader, wait_until_delivered, windows
+from tests.processes.support import Api, call, tags, wait_for_leader, wait_until_delivered, windows
 
 
 @recost.feature_tag("decorated")
@@ -71,15 +71,6 @@ def sums(entries: str, of: str) -> Counter[tuple[str, str, str]]:
     return found
 
 
-def calls_by_tag() -> Counter[str]:
-    found: Counter[str] = Counter()
-    for window in windows():
-        assert window["protocolVersion"] == ("1.1" if "tagMetrics" in window else "1.0")
-        for entry in window.get("tagMetrics", []):
-            found[entry["featureTag"]] += entry["requestCount"]
-    return found
-
-
 def test_calls_arrive_under_the_tag_that_they_were_made_under(api: Api):
     def program():
         recost.init(custom_providers=[recost.ProviderDef("127.0.0.2", "shop", cost_per_request_cents=0.5)])
@@ -89,7 +80,7 @@ def test_calls_arrive_under_the_tag_that_they_were_made_under(api: Api):
     assert run_child(program) == 0
     wait_until_delivered(sum(TAGGED.values()) + UNTAGGED)
 
-    assert calls_by_tag() == TAGGED
+    assert tags() == TAGGED
     for of in ("requestCount", "errorCount", "totalRequestBytes", "totalResponseBytes", "estimatedCostCents"):
         metrics, tagged = sums("metrics", of), sums("tagMetrics", of)
         assert all(tagged[key] <= metrics[key] for key in tagged)
@@ -113,7 +104,7 @@ def test_calls_without_a_tag_have_that_of_their_route_only_when_asked_for(
 
     assert run_child(program) == 0
     wait_until_delivered(4)
-    assert calls_by_tag() == found
+    assert tags() == found
 
 
 def test_windows_of_a_program_without_tags_say_nothing_of_tags(api: Api):

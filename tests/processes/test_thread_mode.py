@@ -32,7 +32,7 @@ def test_no_other_process_is_started(api: Api):
         found = wait_for_leader()
         assert (found.pid, found.kind) == (os.getpid(), "thread")
         assert not collectors()
-        assert recost.flush()
+        assert recost.flush(60)
 
     assert run_child(lone) == 0
     assert delivered() == 3
@@ -45,7 +45,7 @@ def test_the_threads_collector_counts_for_forked_children_too(api: Api):
         wait_for_leader()
         children = [start_child(lambda: (call(api.url, 5), os._exit(0))) for _ in range(3)]
         assert [wait_for_child(pid) for pid in children] == [0] * 3
-        wait_until(lambda: recost.flush() and delivered() == 18, 10, "the children's calls")
+        wait_until(lambda: recost.flush(60) and delivered() == 18, what="the children's calls")
 
     assert run_child(parent) == 0
     assert delivered() == 18
@@ -61,8 +61,8 @@ def test_a_child_leads_when_the_parent_is_gone(api: Api, place: Place, moment: s
             called.put()
             go_on.take()
             call(api.url, 4)
-            wait_until(lambda: (found := leader()) and found.pid == os.getpid(), 10, "the child to lead")
-            assert recost.flush()
+            wait_until(lambda: (found := leader()) and found.pid == os.getpid(), what="the child to lead")
+            assert recost.flush(60)
             report.put(b"fine")
 
         def parent():

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.harness import END_S
 from tests.processes.support import ROOT
 
 CALLS = 5
@@ -55,7 +56,7 @@ def started(*command: str | Path, **environ: str) -> Iterator[subprocess.Popen[s
 def recost_run(*command: str | Path, code: int = 0, **environ: str) -> Ended:
     """The same, waited for."""
     with started(*command, **environ) as process:
-        output, errors = process.communicate(timeout=60)
+        output, errors = process.communicate(timeout=END_S)
     assert process.returncode == code, output + errors
     return Ended(process.pid, process.returncode, output, errors)
 

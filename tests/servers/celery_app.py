@@ -13,8 +13,8 @@ from celery.exceptions import SoftTimeLimitExceeded
 from celery.signals import worker_process_init
 
 import recost
+from tests.celery_broker import broker
 from tests.processes.support import HELD
-from tests.servers.celery_broker import broker
 from tests.servers.folder import NAME, announce, call, work
 
 app = Celery("cells")

@@ -16,17 +16,11 @@ import requests
 import recost
 from recost.testing import Calls, capture
 from tests.harness import run_child
-from tests.processes.support import Api, call, counts, rings, wait_until_delivered
+from tests.processes.support import Api, call, collectors, counts, rings, wait_until_delivered
 
 OPENAI = "https://api.openai.com/v1/chat/completions"
 GITHUB = "https://api.github.com/users/somebody"
 STRIPE = "https://api.stripe.com/v1/charges"
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with Api() as server:
-        yield server
 
 
 @pytest.fixture
@@ -65,6 +59,7 @@ def test_nothing_is_delivered_started_or_left(api: Api):
     with capture():
         call(api.url)
     assert not rings()
+    assert not collectors()
     assert not list(Path(os.environ["HOME"]).iterdir())
     assert not recost.is_installed()
 
