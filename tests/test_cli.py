@@ -15,13 +15,13 @@ from pathlib import Path
 import pytest
 
 from recost import session
-from recost.leader import read_leader
 from recost.paths import make_private_dir, runtime_dirs
 from recost.ring.files import create_ring
 from recost.ring.layout import MIN_CAPACITY
 from recost.session import Registration
+from tests.cli import hosts
 from tests.collector.collecting import Worker, collector, file_session, runtime, spool_dir, total, turn_until
-from tests.harness import wait_until
+from tests.harness import END_S, wait_until
 
 
 def cli(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
@@ -38,17 +38,8 @@ def cli(*arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
 @pytest.fixture
 def foreground() -> Iterator[subprocess.Popen[str]]:
     """``recost-collector run``, leading."""
-    command = [sys.executable, "-m", "recost_collector", "run"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        wait_until(lambda: _leads(process.pid), what="the collector to lead")
+    with hosts.foreground(stderr=subprocess.PIPE) as process:
         yield process
-        if process.poll() is None:
-            process.kill()
-
-
-def _leads(pid: int) -> bool:
-    leader = read_leader(os.environ["RECOST_RUNTIME_DIR"])
-    return leader is not None and leader.pid == pid
 
 
 def test_without_anything_status_says_idle() -> None:
@@ -67,7 +58,7 @@ def test_run_leads_delivers_and_ends_on_sigterm(foreground: subprocess.Popen[str
     assert total() == 6
 
     foreground.send_signal(signal.SIGTERM)
-    assert foreground.wait(10) == 0
+    assert foreground.wait(END_S) == 0
     assert "leads" in (foreground.stderr.read() if foreground.stderr else "")
     worker.leave()
 
@@ -79,26 +70,27 @@ def test_a_second_run_says_who_leads(foreground: subprocess.Popen[str]) -> None:
     assert f"pid {foreground.pid} already leads" in done.stderr
 
 
-def test_status_of_a_healthy_host(foreground: subprocess.Popen[str]) -> None:
-    worker = Worker(file_session(), api_key="rc-very-secret-key")
+def test_status_of_a_healthy_host(
+    foreground: subprocess.Popen[str], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hosts.wait_for_a_slow_collector(monkeypatch)
+    status = hosts.Command(capsys, "status")
+    worker = Worker(file_session(), api_key=hosts.KEY)
     worker.calls(6)
     worker.ask_for_flush()
     wait_until(worker.is_settled, what="the flush")
 
-    done = cli("status", "--json")
-    found = json.loads(done.stdout)
-
-    assert done.returncode == 0, done.stdout
+    assert status("--json") == 0, status.text
+    found = json.loads(status.text)
     assert found["leading"] is True
     assert found["beating"] is True
     assert found["leader"]["pid"] == foreground.pid
     assert [ring["recorded"] for ring in found["rings"]] == [6]
     assert found["rings"][0]["pid"] == os.getpid()
     assert found["destinations"][0]["delivered"] == 1
-    text = cli("status").stdout
-    assert text.startswith("all is well")
-    assert "shop" in text
-    assert "secret" not in text + done.stdout
+    assert status() == 0
+    assert status.text.startswith("all is well")
+    assert "shop" in status.text
     worker.leave()
 
 
@@ -177,19 +169,14 @@ def test_a_runtime_directory_that_is_a_file_is_refused_with_a_clear_message(tmp_
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("damage", ["UPDATE destinations SET state = x'c1'", "DROP TABLE frames", "garbage"])
+@pytest.mark.parametrize("damage", ["UPDATE destinations SET state = x'c1'", "DROP TABLE frames", hosts.GARBAGE])
 def test_status_says_that_a_spool_cannot_be_read(damage: str) -> None:
     worker = Worker(file_session())
     with collector() as leadership:
         turn_until(leadership, lambda: leadership.service.rings.sources, what="the ring")
         worker.leave()
-        path = spool_dir(leadership) / "spool.sqlite3"
-    if damage == "garbage":
-        path.write_bytes(b"x" * 8192)
-    else:
-        with sqlite3.connect(path) as db:
-            db.execute(damage)
-        db.close()
+        folder = spool_dir(leadership)
+    hosts.damage_spool(folder, damage)
 
     done = cli("status")
 

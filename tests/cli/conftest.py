@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
+from recost_collector import asking
 from tests.cli.hosts import Command
+from tests.harness import PATIENCE_S
+
+
+@pytest.fixture(autouse=True)
+def be_patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With collectors on a busy machine. A test of one that never answers takes less."""
+    monkeypatch.setattr(asking, "PATIENCE_S", PATIENCE_S)
 
 
 @pytest.fixture

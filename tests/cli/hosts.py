@@ -6,6 +6,7 @@ import contextlib
 import json
 import os
 import signal
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -16,11 +17,21 @@ import pytest
 
 from recost.leader import read_leader
 from recost.session import Destination, Session
+from recost_collector import checkup, status
 from recost_collector.cli import main
-from tests.collector.collecting import Worker, collector, file_session, runtime, turn_until
-from tests.harness import wait_until
+from recost_collector.spool import SPOOL_FILE
+from tests.collector.collecting import (
+    Worker,
+    collector,
+    file_session,
+    local_dir_in_the_way,
+    runtime,
+    turn_until,
+)
+from tests.harness import PATIENCE_S, wait_until
 
 KEY = "rc-very-secret-key"
+GARBAGE = "garbage"
 
 
 class Command:
@@ -31,10 +42,14 @@ class Command:
         self._first = first
         self.text = self.errors = ""
 
+    def other(self, *first: str) -> Command:
+        """Another one, beside it."""
+        return Command(self._capture, *first)
+
     def __call__(self, *arguments: object) -> int:
         self._capture.readouterr()
         try:
-            code = main([*self._first, *map(str, arguments)])
+            code = main(_patient([*self._first, *map(str, arguments)]))
         except SystemExit as exc:
             code = int(exc.code or 0)
         self.text, self.errors = self._capture.readouterr()
@@ -46,13 +61,32 @@ class Command:
         return json.loads(self.text)
 
 
+def checks(doctor: Command, *arguments: object) -> dict[str, dict[str, Any]]:
+    """What doctor found, by name; of several with one name the worst."""
+    worst = ("ok", "warn", "fail")
+    found = sorted(doctor.json(*arguments)["checks"], key=lambda check: worst.index(check["verdict"]))
+    return {check["name"]: check for check in found}
+
+
+def _patient(words: list[str]) -> list[str]:
+    """The same command, with time enough for a busy machine where it waits for an outcome and was given none."""
+    waits = words[:1] == ["flush"] or words[:2] in (["spool", "retry"], ["spool", "delete"])
+    return [*words, "--timeout", f"{PATIENCE_S:g}"] if waits and "--timeout" not in words else words
+
+
+def wait_for_a_slow_collector(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where a collector turns, have doctor and status wait for it as long as it takes: a busy machine may stall it."""
+    for module in (checkup, status):
+        monkeypatch.setattr(module, "BEAT_WAIT_S", PATIENCE_S)
+
+
 @contextlib.contextmanager
-def foreground() -> Iterator[subprocess.Popen[str]]:
+def foreground(stderr: int = subprocess.DEVNULL) -> Iterator[subprocess.Popen[str]]:
     """``recost-collector run``, leading. Ended by SIGTERM, whatever was done to it."""
     command = [sys.executable, "-m", "recost_collector", "run"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(command, stderr=stderr, text=True) as process:
         try:
-            wait_until(lambda: leads(process.pid), 40, "the collector to lead")
+            wait_until(lambda: leads(process.pid), what="the collector to lead")
             yield process
         finally:
             if process.poll() is None:
@@ -91,22 +125,22 @@ def leave_window(session: Session, api_key: str = "", calls: int = 1) -> Path:
         return Path(leadership.state_dir)
 
 
-@contextlib.contextmanager
-def local_dir_in_the_way() -> Iterator[None]:
-    """No file can be delivered to meanwhile."""
-    folder = Path(os.environ["RECOST_LOCAL_DIR"])
-    folder.rename(f"{folder}-away")
-    folder.write_text("in the way")
-    yield
-    folder.unlink()
-    Path(f"{folder}-away").rename(folder)
-
-
 def leave_waiting_file(calls: int = 3) -> Path:
     """A window that waits for its file, which can be written again by now."""
     session = file_session()
     with local_dir_in_the_way():
         return leave_window(session, calls=calls)
+
+
+def damage_spool(folder: Path, how: str = GARBAGE) -> Path:
+    """Make it unreadable, by SQL or as a whole. Gives the file."""
+    path = folder / SPOOL_FILE
+    if how == GARBAGE:
+        path.write_bytes(b"x" * 8192)
+        return path
+    with contextlib.closing(sqlite3.connect(path)) as db, db:
+        db.execute(how)
+    return path
 
 
 def runtime_files() -> list[str]:

@@ -6,46 +6,50 @@ import json
 import os
 import signal
 import sys
-import time
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from examples.standins import CloudStandIn
 from recost import session
 from recost.leader import read_leader
-from recost.ring.files import affordable, create_ring
+from recost.ring import files
+from recost.ring.files import create_ring
 from recost.ring.layout import HEARTBEAT, MAX_CAPACITY, MIN_CAPACITY
-from recost.session import Destination, Registration, Session
+from recost.session import Registration, Session
 from recost_collector import examination
 from recost_collector.checks import host, settings
-from tests.cli.hosts import KEY, Command, cloud_session, foreground, leave_waiting_file, leave_window, runtime_files
+from tests.cli.hosts import (
+    KEY,
+    Command,
+    checks,
+    cloud_session,
+    damage_spool,
+    foreground,
+    leave_waiting_file,
+    leave_window,
+    runtime_files,
+    wait_for_a_slow_collector,
+)
 from tests.collector.collecting import Worker, collector, file_session, runtime, turn_until
-from tests.harness import free_port, wait_until
+from tests.harness import wait_until
 from tests.unprivileged import as_nobody, as_root, folder_of_all
 
 everybodys = pytest.fixture(folder_of_all)
-
-
-def _checks(doctor: Command, *arguments: object) -> dict[str, dict[str, Any]]:
-    """By name; of several with one name the worst."""
-    worst = ("ok", "warn", "fail")
-    checks = sorted(doctor.json(*arguments)["checks"], key=lambda check: worst.index(check["verdict"]))
-    return {check["name"]: check for check in checks}
 
 
 def test_an_idle_host_is_well_and_stays_as_it_was(doctor: Command) -> None:
     assert doctor() == 0
     assert runtime_files() == []
     assert not os.listdir(os.environ["RECOST_STATE_DIR"])
-    captured = _checks(doctor)["captured"]
+    captured = checks(doctor)["captured"]
     assert captured["verdict"] == "warn"
     assert "localhost, 127.0.0.1 and ::1 are left out" in captured["text"]
     assert "exclude_loopback=False" in captured["mend"]
 
 
-def test_a_healthy_host_is_well(doctor: Command) -> None:
+def test_a_healthy_host_is_well(doctor: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for_a_slow_collector(monkeypatch)
     worker = Worker(file_session())
     with foreground() as process:
         worker.call()
@@ -54,7 +58,7 @@ def test_a_healthy_host_is_well(doctor: Command) -> None:
 
         assert doctor() == 0, doctor.text
         assert f"collector pid {process.pid}, 1 ring" in doctor.text
-        found = _checks(doctor)
+        found = checks(doctor)
         of_this_machine = {"room for rings", "after a reboot", "other directory", "other user"}
         assert {name for name, check in found.items() if check["verdict"] != "ok"} <= of_this_machine
         worker.leave()
@@ -80,7 +84,7 @@ def test_a_wrong_setting_is_named(
     monkeypatch.setenv(f"RECOST_{variable}", value)
 
     assert doctor() == 1
-    found = _checks(doctor)["settings"]
+    found = checks(doctor)["settings"]
     assert found["verdict"] == "fail"
     assert f"RECOST_{variable}" in found["text"]
     assert part in found["text"]
@@ -104,7 +108,8 @@ def test_a_missing_extra_is_named(doctor: Command, monkeypatch: pytest.MonkeyPat
     assert "recost[local]" in doctor.text
 
 
-def test_a_refused_key_is_shown_with_the_mend(doctor: Command) -> None:
+def test_a_refused_key_is_shown_with_the_mend(doctor: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    wait_for_a_slow_collector(monkeypatch)
     with CloudStandIn(keys={"rc-other"}, host="127.0.0.2") as service:
         leave_window(cloud_session(service.addresses[0][1], max_consecutive_auth_failures=1), KEY)
         with foreground():
@@ -116,7 +121,7 @@ def test_a_runtime_directory_that_others_may_write_is_refused(doctor: Command) -
     os.chmod(os.environ["RECOST_RUNTIME_DIR"], 0o777)
 
     assert doctor() == 4
-    found = _checks(doctor)["runtime directory"]
+    found = checks(doctor)["runtime directory"]
     assert "its mode is 0777" in found["text"]
     assert "RECOST_RUNTIME_DIR" in found["mend"]
 
@@ -127,7 +132,7 @@ def test_a_local_directory_that_cannot_be_is_named(doctor: Command, monkeypatch:
     monkeypatch.setenv("RECOST_LOCAL_DIR", str(file / "below"))
 
     assert doctor() == 1
-    assert "set RECOST_LOCAL_DIR" in _checks(doctor)["local directory"]["mend"]
+    assert "set RECOST_LOCAL_DIR" in checks(doctor)["local directory"]["mend"]
 
 
 @as_root
@@ -157,11 +162,10 @@ def test_without_a_writable_home_it_says_what_to_set(everybodys: Path) -> None:
 
 def test_too_little_room_for_rings_is_told(doctor: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECOST_RING_BYTES", str(MAX_CAPACITY))
-    if affordable(runtime(), MAX_CAPACITY) == MAX_CAPACITY:
-        pytest.skip("there is room for the largest ring 64 times over")
+    monkeypatch.setattr(files, "SHARE_OF_FREE", 1 << 62)  # as where next to nothing is free
 
     assert doctor() == 0
-    found = _checks(doctor)["room for rings"]
+    found = checks(doctor)["room for rings"]
     assert found["verdict"] == "warn"
     assert "RECOST_RING_BYTES" in found["mend"]
 
@@ -172,13 +176,13 @@ def test_files_that_others_may_read_are_named(doctor: Command) -> None:
     spool_id.chmod(0o644)
 
     assert doctor() == 1
-    assert str(spool_id) in _checks(doctor)["modes"]["text"]
+    assert str(spool_id) in checks(doctor)["modes"]["text"]
 
 
 def test_state_in_memory_is_told(doctor: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RECOST_STATE_DIR", f"{runtime()}/state")
 
-    found = _checks(doctor)["after a reboot"]
+    found = checks(doctor)["after a reboot"]
     assert found["verdict"] == "warn"
     assert "windows that wait (tmpfs)" in found["text"]
 
@@ -188,7 +192,7 @@ def test_a_worker_with_another_runtime_directory_is_found(doctor: Command, tmp_p
     ring = create_ring(str(tmp_path), session.encode(Registration(file_session())), MIN_CAPACITY)
     try:
         assert host._mapped_rings()[str(tmp_path)] == [os.getpid()]
-        found = _checks(doctor)["other directory"]
+        found = checks(doctor)["other directory"]
         assert found["verdict"] == "warn"
         assert "RECOST_RUNTIME_DIR=" in found["mend"]
     finally:
@@ -200,7 +204,7 @@ def test_mixed_versions_are_told(doctor: Command) -> None:
     worker = Worker(Session(file_session().destination, sdk_version="0.0.1"))
     with collector() as leadership:
         turn_until(leadership, lambda: leadership.service.rings.sources, what="the ring")
-        found = _checks(doctor)["versions"]
+        found = checks(doctor)["versions"]
         assert found["verdict"] == "warn"
         assert f"0.0.1 (pid {os.getpid()})" in found["text"]
         worker.leave()
@@ -213,77 +217,24 @@ def test_nobody_collects_although_something_waits(doctor: Command) -> None:
     assert "no collector runs although something waits" in doctor.text
 
 
-def test_a_stopped_collector_is_told_in_time(doctor: Command) -> None:
+def test_a_stopped_collector_is_told(doctor: Command) -> None:
     worker = Worker(file_session())
     with foreground() as process:
         wait_until(lambda: worker.ring.words[HEARTBEAT], what="a heartbeat")
         process.send_signal(signal.SIGSTOP)
-        started = time.monotonic()
 
         assert doctor() == 1
-
-        assert time.monotonic() - started < 60
         assert "holds its lock and does nothing" in doctor.text
         worker.leave()
 
 
 def test_a_corrupt_spool_is_told_and_left(doctor: Command) -> None:
-    path = leave_waiting_file() / "spool.sqlite3"
-    path.write_bytes(b"x" * 8192)
+    path = damage_spool(leave_waiting_file())
+    damaged = path.read_bytes()
 
     assert doctor() == 1
     assert "the spool cannot be read" in doctor.text
-    assert path.read_bytes() == b"x" * 8192
-
-
-def test_in_cloud_mode_the_service_is_asked_without_the_key(doctor: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    with CloudStandIn(keys={KEY}, host="127.0.0.2") as service:
-        monkeypatch.setenv("RECOST_API_KEY", KEY)
-        monkeypatch.setenv("RECOST_PROJECT_ID", "shop")
-        monkeypatch.setenv("RECOST_BASE_URL", service.url)
-
-        assert doctor() == 0, doctor.text
-        assert _checks(doctor)["reach"]["text"] == f"{service.url} answers (status 404 without a key)"
-        service.stop()
-        assert doctor() == 4
-        assert "does not answer" in doctor.text
-        service.start()
-
-
-def test_reach_asks_what_workers_deliver_to(doctor: Command) -> None:
-    """Whatever this shell's settings are."""
-    port = free_port("127.0.0.2")
-    worker = Worker(cloud_session(port), KEY)
-    with collector() as leadership:
-        turn_until(leadership, lambda: leadership.service.rings.sources, what="the ring")
-        assert "reach" not in _checks(doctor)
-        assert doctor("--reach") == 4
-        assert f"http://127.0.0.2:{port} does not answer" in doctor.text
-        worker.leave()
-
-
-def test_a_listener_that_is_not_there_is_told(doctor: Command) -> None:
-    port = free_port()
-    worker = Worker(Session(Destination(f"ws://127.0.0.1:{port}", "shop")))
-    with collector() as leadership:
-        turn_until(leadership, lambda: leadership.service.rings.sources, what="the ring")
-        assert doctor("--reach") == 4
-        assert f"nobody listens at ws://127.0.0.1:{port}" in doctor.text
-        worker.leave()
-
-
-def test_a_proxy_is_shown_without_its_password(doctor: Command, monkeypatch: pytest.MonkeyPatch) -> None:
-    port = free_port("127.0.0.2")
-    monkeypatch.setenv("RECOST_API_KEY", KEY)
-    monkeypatch.setenv("RECOST_PROJECT_ID", "shop")
-    monkeypatch.setenv("RECOST_BASE_URL", "http://127.0.0.3:1")
-    monkeypatch.setenv("http_proxy", f"http://me:hunter2@127.0.0.2:{port}")
-
-    assert doctor() == 4
-    found = _checks(doctor)["proxy"]
-    assert f"goes through 127.0.0.2:{port}" in found["text"]
-    assert found["mend"] == "NO_PROXY=127.0.0.3"
-    assert "hunter2" not in doctor.text
+    assert path.read_bytes() == damaged
 
 
 @pytest.mark.parametrize(
@@ -332,7 +283,7 @@ def test_an_examination_changes_no_mode_and_fills_no_ring(doctor: Command) -> No
 
     doctor()
 
-    assert len(Command(doctor._capture, "status").json()["rings"]) == 1
+    assert len(doctor.other("status").json()["rings"]) == 1
     assert os.stat(os.environ["RECOST_RUNTIME_DIR"]).st_mode & 0o777 == 0o750
     assert os.stat(path).st_blocks == held
     worker.leave()

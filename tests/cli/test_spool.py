@@ -14,9 +14,11 @@ from examples.standins import CloudStandIn
 from recost_collector import asking
 from recost_collector.spool_file import ASIDE
 from tests.cli.hosts import (
+    GARBAGE,
     KEY,
     Command,
     cloud_session,
+    damage_spool,
     foreground,
     leave_waiting_file,
     leave_window,
@@ -39,7 +41,7 @@ def _windows(spool: Command, *arguments: object) -> list[dict[str, Any]]:
 
 def _dropped(spool: Command) -> int:
     """As status shows it."""
-    found = Command(spool._capture, "status").json()
+    found = spool.other("status").json()
     return sum(destination["dropped"] for destination in found["destinations"])
 
 
@@ -132,7 +134,7 @@ def test_delete_without_a_collector_leaves_what_only_waits(spool: Command, servi
 
 def test_status_points_to_the_command(spool: Command, service: CloudStandIn) -> None:
     _park(service)
-    status = Command(spool._capture, "status")
+    status = spool.other("status")
 
     assert status() == 1
     assert "recost-collector spool retry" in status.text
@@ -154,19 +156,14 @@ def test_a_stopped_collector_keeps_list_from_nothing_and_the_others_not_for_long
         assert len(_windows(spool)) == 1
 
 
-@pytest.mark.parametrize("damage", ["garbage", "UPDATE destinations SET destination = x'c1'", "DROP TABLE frames"])
+@pytest.mark.parametrize("damage", [GARBAGE, "UPDATE destinations SET destination = x'c1'", "DROP TABLE frames"])
 def test_a_spool_that_cannot_be_read_is_said_so(damage: str, spool: Command) -> None:
-    path = leave_waiting_file() / "spool.sqlite3"
-    if damage == "garbage":
-        path.write_bytes(b"x" * 8192)
-    else:
-        with sqlite3.connect(path) as db:
-            db.execute(damage)
-        db.close()
+    folder = leave_waiting_file()
+    damage_spool(folder, damage)
 
     assert spool("list") == 1
     assert "the spool cannot be read" in spool.text
-    assert not [name for name in os.listdir(path.parent) if ASIDE in name], "a look moves nothing"
+    assert not [name for name in os.listdir(folder) if ASIDE in name], "a look moves nothing"
 
 
 def test_many_windows_are_shown_by_number(spool: Command) -> None:

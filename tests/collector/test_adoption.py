@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sqlite3
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,24 +14,22 @@ from recost_collector import leading
 from recost_collector.leading import Leadership, lead
 from recost_collector.spool import SPOOL_FILE
 from recost_collector.spool_place import spool_dirs
-from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, total, turn_until
-
-
-@contextlib.contextmanager
-def _local_dir_in_the_way() -> Iterator[None]:
-    """Nothing can be delivered meanwhile."""
-    folder = Path(os.environ["RECOST_LOCAL_DIR"])
-    folder.rename(f"{folder}-away")
-    folder.write_text("in the way")
-    yield
-    folder.unlink()
-    Path(f"{folder}-away").rename(folder)
+from tests.collector.collecting import (
+    Worker,
+    collector,
+    delivered,
+    file_session,
+    local_dir_in_the_way,
+    runtime,
+    total,
+    turn_until,
+)
 
 
 def _leave_frames_behind(calls: int) -> Path:
     """A spool that belongs to nobody, with a frame for each call. Gives its directory."""
     session = file_session(flush_interval_ms=1, max_batch_size=1)
-    with _local_dir_in_the_way(), collector() as leadership:
+    with local_dir_in_the_way(), collector() as leadership:
         worker = Worker(session)
         for number in range(1, calls + 1):
             worker.call()

@@ -18,7 +18,7 @@ from recost.leader import Leader, write_leader
 from recost.ring.layout import HEAD
 from recost_collector.drain import Rings
 from recost_collector.finished import Finished
-from recost_collector.leading import Leadership, lead
+from recost_collector.leading import lead
 from recost_collector.service import LostLead, Service
 from recost_collector.spool import SPOOL_FILE, Fenced, Spool
 from tests.collector.collecting import (
@@ -31,6 +31,7 @@ from tests.collector.collecting import (
     total,
     turn_until,
 )
+from tests.collector.hasty import release_before_commit
 from tests.harness import run_child
 
 PARTS = (
@@ -59,7 +60,7 @@ class KillAt:
 def _collect(kill_at: int, *, early_release: bool = False) -> None:
     """Lead and collect until everything is delivered, or until the kill."""
     if early_release:
-        _release_before_commit()
+        release_before_commit()
     leadership = lead(runtime(), "thread", 5.0)
     assert leadership is not None
     if kill_at:
@@ -69,17 +70,6 @@ def _collect(kill_at: int, *, early_release: bool = False) -> None:
         leadership.wake.wait(0.001)
     sys.settrace(None)
     leadership.finish(5.0)
-
-
-def _release_before_commit() -> None:
-    gather = Service._gather
-
-    def release_and_gather(self: Service, moved: list[Any]) -> None:
-        for source in moved:
-            source.reader.release(source.reader.cursor.position)
-        gather(self, moved)
-
-    Service._gather = release_and_gather  # type: ignore[method-assign]
 
 
 def _kill_and_go_on(line: int) -> int:
@@ -200,7 +190,7 @@ def test_of_two_leaders_the_older_epoch_is_fenced_in_its_transaction() -> None:
     second = Spool(first.state_dir, "boot")
     worker.calls(4)
     with pytest.raises(LostLead) as caught:
-        _turn_for(first, seconds=5)
+        turn_until(first, lambda: False)
     assert isinstance(caught.value.__cause__, Fenced)
     second.close()
     first.give_back()
@@ -209,18 +199,11 @@ def test_of_two_leaders_the_older_epoch_is_fenced_in_its_transaction() -> None:
     assert total() == 8
 
 
-def _turn_for(leadership: Leadership, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    while time.monotonic() < until:
-        leadership.turn(time.monotonic())
-        leadership.wake.wait(0.01)
-
-
 def test_open_windows_survive_the_collector_with_exact_percentiles() -> None:
     session = file_session()
     worker = Worker(session)
     worker.calls(50)
-    assert run_child(_lead_and_die) == -signal.SIGKILL
+    assert run_child(lambda: _lead_and_die(worker)) == -signal.SIGKILL
     worker.calls(50)
     worker.leave()
     assert run_child(lambda: _collect(0)) == 0
@@ -250,8 +233,9 @@ def _in_spool(query: str) -> list[Any]:
         return db.execute(query).fetchall()
 
 
-def _lead_and_die() -> None:
+def _lead_and_die(worker: Worker) -> None:
+    """As soon as the worker's calls are committed, in a window that is open."""
     leadership = lead(runtime(), "thread", 1.0)
     assert leadership is not None
-    _turn_for(leadership, seconds=1.2)
+    turn_until(leadership, lambda: worker.ring.words[HEAD] == worker.writer.tail, what="the commit")
     os.kill(os.getpid(), signal.SIGKILL)

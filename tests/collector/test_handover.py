@@ -8,7 +8,7 @@ import sys
 
 from recost.leader import read_leader
 from tests.collector.collecting import total
-from tests.harness import wait_until
+from tests.harness import END_S, wait_until
 
 PROGRAM = """
 import sys, http.server, threading
@@ -30,7 +30,7 @@ pool = urllib3.PoolManager()
 for line in sys.stdin:
     for _ in range(int(line)):
         pool.request("GET", f"http://127.0.0.2:{server.server_port}/v1/x")
-    print(recost.flush(20), flush=True)
+    print(recost.flush(60), flush=True)
 """
 
 
@@ -54,7 +54,7 @@ class Program:
         assert self._process.stdout.readline() == "True\n"
 
     def end(self) -> None:
-        self._process.communicate(timeout=20)
+        self._process.communicate(timeout=END_S)
         assert self._process.returncode == 0
 
 

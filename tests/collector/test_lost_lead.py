@@ -95,7 +95,7 @@ def test_a_frame_that_a_successor_has_delivered_is_not_sent_as_an_empty_one() ->
     first._spool._db.execute("DELETE FROM frames")
     worker.ask_for_flush()
     with pytest.raises(LostLead):
-        turn_until(first, lambda: False, timeout_s=5)
+        turn_until(first, lambda: False)
     first.give_back()
     worker.leave()
 

@@ -140,7 +140,7 @@ def test_a_spool_that_is_damaged_while_it_is_in_use_is_left_and_replaced_by_the_
     path.write_bytes(os.urandom(path.stat().st_size))
     worker.calls(4)
     with pytest.raises(LostLead, match=r"malformed|not a database"):
-        turn_until(first, lambda: False, timeout_s=5)
+        turn_until(first, lambda: False)
     first.give_back()
 
     with collector() as second:
@@ -158,7 +158,7 @@ def test_a_spool_that_is_removed_while_it_is_in_use_is_counted_and_told() -> Non
         path.unlink()
     worker.calls(4)
     with pytest.raises(LostLead, match="removed"):
-        turn_until(first, lambda: False, timeout_s=5)
+        turn_until(first, lambda: False)
     first.give_back()
 
     with collector() as second:

@@ -6,7 +6,6 @@ import contextlib
 import errno
 import os
 import sqlite3
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from recost_collector.changes import Changes, DestinationState, KeyState, Part, 
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
 from recost_collector.spool import SPOOL_FILE, Fenced, Spool, SpoolTrouble
-from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
+from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_times, turn_until
 
 LARGEST = (1 << 64) - 1
 NEGATIVE = DestinationState(keys={"": KeyState(auth_failures=-1)})
@@ -29,11 +28,6 @@ NEGATIVE_FRAME = """
         FROM destinations AS d, sessions AS s;
     INSERT INTO settles SELECT 7, ring, 0, position FROM cursors
 """
-
-
-def _turn_for(leadership: Leadership, seconds: float) -> None:
-    until = time.monotonic() + seconds
-    turn_until(leadership, lambda: time.monotonic() > until)
 
 
 def _rows(leadership: Leadership, table: str) -> int:
@@ -143,17 +137,18 @@ def test_nonsense_in_a_ring_ends_no_collector(word: int, *, before: bool) -> Non
     if before:
         bad.ring.words[word] = LARGEST
     with collector() as leadership:
-        _turn_for(leadership, 0.1)
+        turn_times(leadership, 10)
         bad.ring.words[word] = LARGEST
         leadership.service._telling.tell_all(Notice("degraded", "x"))
         good.leave()
         bad.leave()
         turn_until(leadership, lambda: total("good") == 4, what="the good one")
-        _turn_for(leadership, 0.7)
+        turn_until(leadership, lambda: not leadership.service.rings.sources, what="the bad one to go")
+        turn_times(leadership, 10)
         refused = {f"ring-{bad.name}"} if word == TAIL else set()
         assert set(leadership.service.rings.refused) == refused
     with collector() as again:
-        _turn_for(again, 0.1)
+        turn_times(again, 10)
 
 
 def test_a_failing_start_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -224,7 +219,7 @@ def test_a_removed_spool_ends_the_lead_before_anything_is_released() -> None:
         path.unlink()
     worker.calls(3)
     with pytest.raises(LostLead, match="removed"):
-        _turn_for(first, 2.0)
+        turn_until(first, lambda: False)
     first.give_back()
 
     with collector() as second:

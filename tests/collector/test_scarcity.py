@@ -30,8 +30,8 @@ def test_the_pipe_is_heard_with_a_high_descriptor() -> None:
         assert wake.fd >= 1024
         wake.call()
         started = time.monotonic()
-        wake.wait(5.0)
-        assert time.monotonic() - started < 4
+        wake.wait(60.0)
+        assert time.monotonic() - started < 30
         wake.wait(0.01)
         wake.close()
     finally:
@@ -123,7 +123,7 @@ def test_a_spool_at_its_bound_drops_the_oldest_and_goes_on() -> None:
         worker.call(f"/v1/{'x' * 60}{number}", host=f"{number}.example.com")
     worker.ask_for_flush()
 
-    turn_until(leadership, worker.is_settled, timeout_s=20)
+    turn_until(leadership, worker.is_settled, what="the flush")
 
     assert lane.state.dropped
     assert not leadership.service._spool_trouble

@@ -5,28 +5,18 @@ from __future__ import annotations
 import os
 import signal
 import time
-from collections import Counter
 
 from recost.event import CallEvent, encode
 from recost.ring.layout import FLUSH_SIZE, HEAD
 from recost_collector.leading import lead
 from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, total, turn_until
 from tests.harness import run_child
+from tests.processes.support import tags_in
 
 
 def call(worker: Worker, tag: str, path: str = "/v1/things") -> None:
     event = CallEvent(time.time_ns(), 5_000_000, "GET", "https", "api.example.com", path, 200, 10, 20, tag)
     assert worker.writer.offer(encode(event))
-
-
-def calls_by_tag() -> Counter[str]:
-    """In all windows of the file; each in a frame that says that it has tags."""
-    found: Counter[str] = Counter()
-    for window in delivered():
-        assert window["protocolVersion"] == ("1.1" if "tagMetrics" in window else "1.0")
-        for entry in window.get("tagMetrics", []):
-            found[entry["featureTag"]] += entry["requestCount"]
-    return found
 
 
 def test_of_300_tags_200_have_their_own_figures_and_no_call_is_missing() -> None:
@@ -41,7 +31,7 @@ def test_of_300_tags_200_have_their_own_figures_and_no_call_is_missing() -> None
             turn_until(leadership, lambda: worker.ring.words[HEAD] == worker.writer.tail, what="a commit")
         worker.leave()
 
-    found = calls_by_tag()
+    found = tags_in(delivered())
     assert len(delivered()) == 1
     assert found.pop("other") == sum(1 + number % 3 for number in range(200, 300))
     assert found == {f"feature {number}": 1 + number % 3 for number in range(200)}
@@ -65,7 +55,7 @@ def test_tagged_calls_survive_a_collector_that_is_killed_with_their_window_open(
         worker.leave()
 
     (window,) = delivered()
-    assert calls_by_tag() == {"a": 2, "b": 2, "c": 1}
+    assert tags_in(delivered()) == {"a": 2, "b": 2, "c": 1}
     assert [metric["requestCount"] for metric in window["metrics"]] == [7]
     assert [entry["totalLatencyMs"] for entry in window["tagMetrics"]] == [10.0, 10.0, 5.0]
 
@@ -85,7 +75,7 @@ def test_the_size_of_a_window_is_that_of_its_metrics_and_a_window_without_tags_i
     tagged, plain = delivered()
     assert (len(tagged["metrics"]), len(tagged["tagMetrics"])) == (2, 6)
     assert list(plain) == [name for name in tagged if name != "tagMetrics"]
-    assert calls_by_tag() == {"a": 2, "b": 2, "c": 2}
+    assert tags_in(delivered()) == {"a": 2, "b": 2, "c": 2}
 
 
 def test_more_tagged_rows_than_a_frame_may_have_are_several_frames() -> None:
@@ -97,5 +87,5 @@ def test_more_tagged_rows_than_a_frame_may_have_are_several_frames() -> None:
         worker.leave()
 
     assert all(len(window["metrics"]) <= 3 and len(window.get("tagMetrics", [])) <= 3 for window in delivered())
-    assert (total(), sum(calls_by_tag().values())) == (15, 15)
-    assert calls_by_tag() == {"v": 1, "w": 1, "x": 1, "other": 12}
+    assert (total(), sum(tags_in(delivered()).values())) == (15, 15)
+    assert tags_in(delivered()) == {"v": 1, "w": 1, "x": 1, "other": 12}

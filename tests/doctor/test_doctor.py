@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from recost import session
-from recost.leader import read_leader
 from recost.ring import layout
 from recost.ring.files import create_ring
 from recost.session import Registration
 from recost_collector import ring_facts
 from recost_collector.cli import main
+from tests.cli import hosts
 from tests.collector.collecting import Worker, collector, file_session, runtime, turn_until
 from tests.doctor.asking import KEY, SHOP, Doctor, prove
 from tests.harness import start_child, wait_for_child, wait_until
@@ -29,17 +29,8 @@ from tests.harness import start_child, wait_for_child, wait_until
 @pytest.fixture
 def foreground() -> Iterator[subprocess.Popen[str]]:
     """``recost-collector run``, leading."""
-    command = [sys.executable, "-m", "recost_collector", "run"]
-    with subprocess.Popen(command, stderr=subprocess.DEVNULL, text=True) as process:
-        wait_until(lambda: _leads(process.pid), what="the collector to lead")
+    with hosts.foreground() as process:
         yield process
-        if process.poll() is None:
-            process.kill()
-
-
-def _leads(pid: int) -> bool:
-    leader = read_leader(os.environ["RECOST_RUNTIME_DIR"])
-    return leader is not None and leader.pid == pid
 
 
 def test_without_a_ring_all_is_well_and_nothing_is_made(doctor: Doctor) -> None:
