@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import ssl
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
@@ -15,11 +16,12 @@ from typing import Any, NamedTuple, Optional, Union
 
 from examples.standins.server import Answer, Request, StandIn, json_answer
 
+HELD_POLL_S = 0.01
 _TOTALS = ("requestCount", "errorCount", "estimatedCostCents")
 
 
 class Scripted(NamedTuple):
-    """An answer to one POST in place of the usual one. ``status`` None: the usual one, after ``delay_s``."""
+    """An answer to one POST in place of the usual one. ``status`` None: the usual one, but when this says."""
 
     status: Optional[int] = None
     retry_after: Optional[str] = None
@@ -27,6 +29,8 @@ class Scripted(NamedTuple):
     delay_s: float = 0.0
     headers: tuple[tuple[str, str], ...] = ()
     body: bytes = b""
+    until: Optional[threading.Event] = None
+    """It is held back until this is set."""
 
 
 Script = Callable[["Received"], Union[Scripted, int, None]]
@@ -119,6 +123,8 @@ class CloudStandIn(StandIn):
         new = status < 300 and not any(r.stored and r[1:3] == received[1:3] for r in self.received)
         self.received.append(received._replace(status=status, stored=new))
         await asyncio.sleep(scripted.delay_s)
+        while scripted.until is not None and not scripted.until.is_set():  # noqa: ASYNC110 - another thread sets it
+            await asyncio.sleep(HELD_POLL_S)
         extra = dict(scripted.headers)
         if scripted.retry_after is not None:
             extra["Retry-After"] = scripted.retry_after

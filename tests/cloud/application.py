@@ -13,7 +13,7 @@ from examples.standins.cloud import Received
 from recost import RecostHandle, init
 from recost.leader import read_leader
 from recost.paths import runtime_dir
-from tests.harness import wait_until
+from tests.harness import PATIENCE_S, wait_until
 from tests.processes.support import Api, call
 
 KEY = "rc-a-good-key-0123456789abcdef"
@@ -26,7 +26,7 @@ E = TypeVar("E", bound=Exception)
 
 
 class Application:
-    """A program that calls an API. Flushes wait up to 20 s, which nothing here should take."""
+    """A program that calls an API. Flushes wait for as long as tests have patience."""
 
     def __init__(self, base_url: str, api: Api, **settings: Any) -> None:
         self._api = api
@@ -46,7 +46,7 @@ class Application:
     def call(self, times: int = 1, path: str = "/v1/things") -> None:
         call(self._api.url + path, times)
 
-    def flush(self, timeout_s: float = 20.0) -> bool:
+    def flush(self, timeout_s: float = PATIENCE_S) -> bool:
         return self.handle.flush_blocking(timeout_s)
 
     def window(self, path: str = "/v1/things") -> str:
@@ -66,7 +66,7 @@ class Application:
 
     def wait_for(self, kind: type[E], count: int = 1) -> list[E]:
         """Wait for the ``count``-th error of this type; there must be no more than that."""
-        wait_until(lambda: len(self.of(kind)) >= count, 10, f"{count} {kind.__name__} in {self.errors}")
+        wait_until(lambda: len(self.of(kind)) >= count, what=f"{count} {kind.__name__} in {self.errors}")
         assert len(self.of(kind)) == count, self.errors
         return self.of(kind)
 
@@ -105,7 +105,7 @@ def pauses(cloud: CloudStandIn) -> list[float]:
     return [after - before for before, after in zip(times, times[1:])]
 
 
-def wait_for_posts(cloud: CloudStandIn, count: int, timeout_s: float = 15.0) -> list[Received]:
+def wait_for_posts(cloud: CloudStandIn, count: int, timeout_s: float = PATIENCE_S) -> list[Received]:
     wait_until(lambda: len(posts(cloud)) >= count, timeout_s, f"{count} posts")
     return posts(cloud)
 

@@ -12,13 +12,8 @@ from examples.standins import CloudStandIn
 from tests.cloud.application import KEY
 from tests.conftest import Place
 from tests.harness import wait_until
-from tests.processes.support import Api, collectors, leader
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with Api() as server:
-        yield server
+from tests.processes.fixtures import api, wait_long_enough  # noqa: F401 - pytest takes fixtures from here
+from tests.processes.support import LOOK_S, collectors, leader
 
 
 @pytest.fixture
@@ -35,4 +30,4 @@ def _end_collectors(place: Place, monkeypatch: pytest.MonkeyPatch) -> Iterator[N
     found = leader()
     if found is not None and found.kind == "spawned":
         os.kill(found.pid, signal.SIGTERM)
-    wait_until(lambda: not collectors(), 20, "the collector to leave")
+    wait_until(lambda: not collectors(), what="the collector to leave", poll_s=LOOK_S)

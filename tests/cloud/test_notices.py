@@ -24,7 +24,7 @@ handle = recost.init(api_key=key, project_id="shop", base_url=base_url, max_retr
 pool = urllib3.PoolManager(retries=False)
 for _ in range(int(windows)):
     pool.request("GET", api + "/v1/things")
-    assert handle.flush_blocking(20)
+    assert handle.flush_blocking(60)
 pool.request("GET", api + "/v1/last")
 """
 
@@ -171,15 +171,14 @@ def test_a_file_that_cannot_be_written_is_told_once_per_episode_as_what_it_is(
     wait_until(lambda: app.errors, what="the error")
     folder.unlink()
     assert app.window("/v1/fourth") == "ok"
-    assert [type(error) for error in app.errors] == [NotADirectoryError] or isinstance(app.errors[0], OSError)
-    assert len(app.errors) == 1
+    assert [type(error) for error in app.errors] == [NotADirectoryError]
     app.handle.dispose()
 
 
 def test_delivery_goes_on_behind_a_slow_callback(cloud: CloudStandIn, api: Api) -> None:
     cloud.answers.extend([503, None, None])
     going_on = threading.Event()
-    with application(cloud, api, on_error=lambda _: going_on.wait(20)) as app:
+    with application(cloud, api, on_error=lambda _: going_on.wait(60)) as app:
         assert app.window("/v1/first") == "error"
         assert app.window("/v1/second") == "ok"
         going_on.set()

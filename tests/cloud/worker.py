@@ -12,6 +12,7 @@ from typing import Any
 
 from examples.standins import CloudStandIn
 from tests.cloud.application import KEY, PROJECT
+from tests.harness import END_S
 from tests.processes.support import ROOT, Api
 
 PROGRAM = """
@@ -32,7 +33,7 @@ def calls(first, last, pad):
 
 def window(path):
     call(path)
-    settled = handle.flush_blocking(20)
+    settled = handle.flush_blocking(60)
     status = handle.last_flush_status
     return [settled, status and status.status]
 
@@ -85,7 +86,7 @@ class Worker:
 
     def end(self) -> str:
         """Let it end, and give its standard error."""
-        _, said = self.process.communicate(timeout=30)
+        _, said = self.process.communicate(timeout=END_S)
         assert self.process.returncode == 0, said
         return said
 
