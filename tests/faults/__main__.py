@@ -20,11 +20,10 @@ from tests.faults import rows, table
 from tests.faults.pythons import every_python, this_python
 from tests.faults.row import Verdict
 from tests.faults.running import Job, Running
+from tests.progress import Progress
 
 RESULTS = Path(__file__).parents[2] / ".cache" / "torture.json"
 POLL_S = 0.1
-SILENT_S = 20.0
-"""Without a terminal a line is printed this often."""
 EXAMPLES = """\
 examples:
   scripts/torture                       the quick form, under four minutes
@@ -146,8 +145,8 @@ def _work(run: Run, jobs: list[Job], options: argparse.Namespace) -> None:
                     run.verdicts.append(verdict)
                     run.verdicts.sort(key=lambda found: (order.index(found.name.partition("[")[0]), found.name))
                     _keep(run)
-                    progress.finished(verdict)
-            progress.show(running)
+                    progress.finished(_told(verdict))
+            progress.show([f"{one.job.label} {one.done}/{one.of or '?'} {one.seconds:.0f} s" for one in running])
     finally:
         for one in running:
             one.stop()
@@ -160,32 +159,9 @@ def _keep(run: Run) -> None:
     unfinished.replace(RESULTS)
 
 
-class Progress:
-    """One live line on a terminal; else a line now and then."""
-
-    def __init__(self, rows_to_run: int) -> None:
-        self._rows = rows_to_run
-        self._finished = 0
-        self._live = sys.stdout.isatty()
-        self._shown_at = time.monotonic()
-
-    def finished(self, verdict: Verdict) -> None:
-        self._finished += 1
-        state = "skipped" if verdict.skipped else "holds" if verdict.holds else "VIOLATED"
-        clear = "\r\x1b[K" if self._live else ""
-        told = f"{verdict.name}: {state}, {verdict.tries:,} tries, {verdict.seconds:.0f} s"
-        print(f"{clear}[{self._finished}/{self._rows}] {told}", flush=True)
-
-    def show(self, running: list[Running]) -> None:
-        now = time.monotonic()
-        if now - self._shown_at < (0.2 if self._live else SILENT_S) or not running:
-            return
-        self._shown_at = now
-        text = " | ".join(f"{one.job.label} {one.done}/{one.of or '?'} {one.seconds:.0f} s" for one in running)
-        if self._live:
-            print(f"\r\x1b[K[{self._finished}/{self._rows}] {text[:110]}", end="", flush=True)
-        else:
-            print(f"    under way: {text}", flush=True)
+def _told(verdict: Verdict) -> str:
+    state = "skipped" if verdict.skipped else "holds" if verdict.holds else "VIOLATED"
+    return f"{verdict.name}: {state}, {verdict.tries:,} tries, {verdict.seconds:.0f} s"
 
 
 def _tell(run: Run, seconds: float, *, markdown: bool) -> None:

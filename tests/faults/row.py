@@ -15,6 +15,8 @@ from typing import NamedTuple, NoReturn, Optional, TypeVar
 
 import msgspec
 
+from tests.environment import is_foreign
+
 T = TypeVar("T")
 
 FEW_VIOLATIONS = 20
@@ -82,9 +84,8 @@ class Place(NamedTuple):
 
     def enter(self) -> None:
         """Make them this process's and its children's, and take away every other setting."""
-        for name in list(os.environ):
-            if name.startswith("RECOST_") or name.lower().endswith("_proxy"):
-                del os.environ[name]
+        for name in filter(is_foreign, list(os.environ)):
+            del os.environ[name]
         os.environ["RECOST_RUNTIME_DIR"] = str(self.runtime)
         os.environ["RECOST_STATE_DIR"] = str(self.state)
         os.environ["RECOST_LOCAL_DIR"] = str(self.local)

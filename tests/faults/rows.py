@@ -7,12 +7,12 @@ import importlib
 from tests.faults.row import Row
 
 MODULES = (
-    "storm.storm",
+    "storm.rows",
     "killing.bytecode",
     "killing.syscalls",
     "ring.memory_order",
     "ring.reentry",
-    "forks.forks",
+    "forks.rows",
     "collectors.takeover",
     "collectors.thundering",
     "load.churn",
@@ -22,9 +22,9 @@ MODULES = (
     "disks.orphans",
     "disks.versions",
     "load.outage",
-    "shutdown.shutdown",
-    "load.load",
-    "fuzz.fuzz",
+    "shutdown.rows",
+    "load.rows",
+    "fuzz.rows",
 )
 
 

@@ -17,6 +17,7 @@ from typing import NamedTuple, Optional
 import msgspec
 
 from tests import leaks
+from tests.environment import clean
 from tests.faults.one import Request
 from tests.faults.pythons import Python
 from tests.faults.row import Row, Verdict
@@ -24,7 +25,6 @@ from tests.faults.row import Row, Verdict
 ROOT = Path(__file__).parents[2]
 OUTPUT_TAIL = 600
 """Characters of a crashed row's output that go into its verdict."""
-POLL_S = 0.05
 
 _row_pids: set[int] = set()
 """The processes of the rows under way."""
@@ -141,18 +141,12 @@ class Running:
         return verdict
 
     def _leftovers(self) -> list[str]:
-        give_up_at = time.monotonic() + leaks.GRACE_S
-        while any(left := self._left()) and time.monotonic() < give_up_at:
-            time.sleep(POLL_S)
+        """What is new since this row began, without the other rows that run beside it: those are our children, too."""
+        left = leaks.wait_for_nothing_new(self._token, self._before, besides=_row_pids)
         leaks.end(left, self._token)
         for root in {Path(path).parent for path in self._roots}:
             shutil.rmtree(root, ignore_errors=True)
         return [f"left behind: {line}" for line in str(left).splitlines()]
-
-    def _left(self) -> leaks.Remains:
-        """What is new since this row began, without the other rows that run beside it: those are our children, too."""
-        left = leaks.look(self._token).without(self._before)
-        return left._replace(processes=frozenset(found for found in left.processes if found.pid not in _row_pids))
 
     def _tail(self) -> str:
         self._output.seek(0)
@@ -169,9 +163,8 @@ def _make_roots(token: str) -> tuple[str, str]:
 
 
 def _environment(roots: tuple[str, str]) -> dict[str, str]:
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("RECOST_")}
     paths = os.pathsep.join([str(ROOT), str(ROOT / "collector")])
-    return {**kept, "PYTHONPATH": paths, "HOME": roots[1], "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**clean(os.environ), "PYTHONPATH": paths, "HOME": roots[1], "PYTHONDONTWRITEBYTECODE": "1"}
 
 
 def _told(code: int) -> str:

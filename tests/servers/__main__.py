@@ -15,17 +15,17 @@ from typing import Optional
 
 import msgspec
 
+from tests.processes.support import ROOT
+from tests.progress import Progress
 from tests.servers import every, results, table
 from tests.servers.results import FAILED, Matrix, Result
-from tests.servers.running import ROOT, Job, Running
+from tests.servers.running import Job, Running
 from tests.servers.uwsgi import newest_version
 
 KEPT = ROOT / "docs" / "matrix.json"
 README = ROOT / "README.md"
 BUDGET_S = 30 * 60.0
 POLL_S = 0.1
-SILENT_S = 20.0
-"""Without a terminal a line is printed this often."""
 PACKAGES = (
     *("recost", "gunicorn", "gevent", "uvicorn", "uvicorn-worker", "granian", "hypercorn", "celery", "pytest-xdist"),
     *("requests", "urllib3", "httpx", "aiohttp"),
@@ -113,8 +113,8 @@ def work(matrix: Matrix, jobs: Sequence[Job], at_once: int, budget_s: float = BU
                 if result is not None:
                     running.remove(one)
                     matrix.cells.append(result)
-                    progress.finished(result)
-            progress.show(running)
+                    progress.finished(_told(result))
+            progress.show([f"{one.job.label} {one.seconds:.0f} s" for one in running])
             time.sleep(POLL_S)
     except TimeoutError:
         matrix.cells += [_too_late(job) for job in [*(one.job for one in running), *waiting]]
@@ -136,36 +136,12 @@ def _outcome(matrix: Matrix) -> str:
     return f"NOT WHOLE: {'; '.join(wrong)}" if wrong else f"{whole} of {len(matrix.cells)} cells were run, all whole"
 
 
-class Progress:
-    """One live line on a terminal; else a line now and then."""
-
-    def __init__(self, cells: int) -> None:
-        self._cells = cells
-        self._finished = 0
-        self._live = sys.stdout.isatty()
-        self._shown_at = time.monotonic()
-
-    def finished(self, result: Result) -> None:
-        self._finished += 1
-        clear = "\r\x1b[K" if self._live else ""
-        counts = f"{result.made:,} made, {result.delivered:,} delivered, {result.in_flight} in flight"
-        told = counts if result.made else result.why.partition("\n")[0]
-        verdict = result.verdict if result.holds else result.verdict.upper()
-        print(f"{clear}[{self._finished}/{self._cells}] {result.label}: {verdict}, {told}, {result.seconds:.0f} s")
-        if not result.holds:
-            print(result.why)
-        sys.stdout.flush()
-
-    def show(self, running: list[Running]) -> None:
-        now = time.monotonic()
-        if now - self._shown_at < (0.2 if self._live else SILENT_S) or not running:
-            return
-        self._shown_at = now
-        text = " | ".join(f"{one.job.label} {one.seconds:.0f} s" for one in running)
-        if self._live:
-            print(f"\r\x1b[K[{self._finished}/{self._cells}] {text[:110]}", end="", flush=True)
-        else:
-            print(f"    under way: {text}", flush=True)
+def _told(result: Result) -> str:
+    counts = f"{result.made:,} made, {result.delivered:,} delivered, {result.in_flight} in flight"
+    told = counts if result.made else result.why.partition("\n")[0]
+    verdict = result.verdict if result.holds else result.verdict.upper()
+    line = f"{result.label}: {verdict}, {told}, {result.seconds:.0f} s"
+    return line if result.holds else f"{line}\n{result.why}"
 
 
 if __name__ == "__main__":

@@ -19,15 +19,15 @@ import httpx
 import requests
 
 from tests import leaks
+from tests.environment import clean
 from tests.harness import wait_until
-from tests.processes.support import Api
+from tests.processes.support import LOOK_S, ROOT, Api
 from tests.servers.cell import Counts
 
-ROOT = Path(__file__).parents[2]
 OUTPUT = "output.txt"
 NAME = "CELL_FOLDER"
 """Environment variable: the folder, for the processes of the cell."""
-FOREIGN = ("RECOST_", "PYTEST_", "COV_")
+OF_THE_RUN = ("PYTEST_", "COV_")
 LIMIT_S = 60.0
 """Enough where many share two cores."""
 
@@ -42,7 +42,7 @@ class Folder:
         for place in places.values():
             place.mkdir(mode=0o700)
         self._local = places["local"]
-        self.environ = {name: value for name, value in os.environ.items() if not name.startswith(FOREIGN)}
+        self.environ = {name: value for name, value in clean(os.environ).items() if not name.startswith(OF_THE_RUN)}
         self.environ.update(
             PYTHONPATH=os.pathsep.join([str(ROOT), str(ROOT / "collector")]),
             HOME=str(places["home"]),
@@ -131,7 +131,7 @@ class Folder:
 
     def delivered(self) -> int:
         """Calls in all windows, once everything has ended, the collector too: nothing is called or written after."""
-        wait_until(lambda: not self.processes(), LIMIT_S, "every process of the cell to end")
+        wait_until(lambda: not self.processes(), LIMIT_S, "every process of the cell to end", LOOK_S)
         assert not list((self.path / "run").glob("ring-*")), "rings are left"
         files = [self._local / "default.1.jsonl", self._local / "default.jsonl"]
         windows = [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]

@@ -12,10 +12,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Callable
 
+from tests.processes.support import ROOT
 from tests.servers import http_load
 from tests.servers.cell import Cell, Counts, Unavailable
-from tests.servers.folder import ROOT
 from tests.servers.http_load import ASGI, ASGI_PATHS, WSGI, WSGI_PATHS, Server, Way
+from tests.unprivileged import NOBODY
 
 UVICORN = "uvicorn_worker.UvicornWorker"
 KINDS: dict[str, Sequence[str]] = {
@@ -24,7 +25,6 @@ KINDS: dict[str, Sequence[str]] = {
     "gevent": [],
     "uvicorn worker": [],
 }
-NOBODY = 65534
 FAST = {("gthread", "preload", "SIGKILL")}
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import contextlib
 import functools
 import http.client
-import itertools
 import os
 import re
 import signal
@@ -25,6 +24,7 @@ from typing import Callable, NamedTuple
 from examples.standins.server import Answer, Request
 from tests.harness import wait_until
 from tests.processes import support
+from tests.processes.load import asking
 from tests.processes.support import HELD
 from tests.servers.cell import Counts
 from tests.servers.folder import OUTPUT, Folder
@@ -102,26 +102,6 @@ class Server:
             pass
         finally:
             connection.close()
-
-    @contextlib.contextmanager
-    def load(self, enough: threading.Event) -> Iterator[None]:
-        """Requests all the time, until there is ``enough`` or the block ends."""
-
-        def ask() -> None:
-            for path in itertools.cycle(self.way.paths):
-                if enough.is_set():
-                    return
-                self.ask(path)
-
-        threads = [threading.Thread(target=ask) for _ in range(CLIENTS)]
-        for thread in threads:
-            thread.start()
-        try:
-            yield
-        finally:
-            enough.set()
-            for thread in threads:
-                thread.join()
 
     def wait_for(self, seen: Callable[[], object], what: str) -> None:
         try:
@@ -203,7 +183,7 @@ def run(path: Path, *, way: Way, ending: Callable[[Server], None]) -> Counts:
     """The cell: all workers serve, then ``ending`` comes over them, under load all the time."""
     with Folder(path) as folder, Api() as api:
         with start(way, folder, api) as server:
-            with server.load(threading.Event()):
+            with asking(server.ask, way.paths, CLIENTS):
                 server.wait_for_workers()
                 server.wait_for_calls()
                 ending(server)

@@ -16,7 +16,7 @@ from concurrent.futures.process import BrokenProcessPool
 from typing import Any
 
 import recost
-from recost.workers import multiprocessing as helper
+from recost.workers import multiprocessing as pools
 from tests.harness import POLL_S
 from tests.servers.folder import call, work
 
@@ -68,18 +68,18 @@ def in_executor(make: Callable[[], concurrent.futures.ProcessPoolExecutor], url:
 def run(kind: str, context: Any, url: str, spare: int) -> None:
     runs: dict[str, Callable[[], None]] = {
         "Process": lambda: in_processes(context, url, spare, work),
-        "Process, Initializer(target)": lambda: in_processes(context, url, spare, helper.Initializer(work)),
+        "Process, Initializer(target)": lambda: in_processes(context, url, spare, pools.Initializer(work)),
         "Pool": lambda: in_pool(context.Pool(CHILDREN), url, spare),
-        "Pool, initializer=": lambda: in_pool(context.Pool(CHILDREN, helper.initializer), url, spare),
-        "recost's Pool": lambda: in_pool(helper.Pool(CHILDREN, context=context), url, spare),
+        "Pool, initializer=": lambda: in_pool(context.Pool(CHILDREN, pools.initializer), url, spare),
+        "recost's Pool": lambda: in_pool(pools.Pool(CHILDREN, context=context), url, spare),
         "ProcessPoolExecutor": lambda: in_executor(
             lambda: concurrent.futures.ProcessPoolExecutor(CHILDREN, context), url, spare
         ),
         "ProcessPoolExecutor, initializer=": lambda: in_executor(
-            lambda: concurrent.futures.ProcessPoolExecutor(CHILDREN, context, helper.initializer), url, spare
+            lambda: concurrent.futures.ProcessPoolExecutor(CHILDREN, context, pools.initializer), url, spare
         ),
         "recost's ProcessPoolExecutor": lambda: in_executor(
-            lambda: helper.ProcessPoolExecutor(CHILDREN, context), url, spare
+            lambda: pools.ProcessPoolExecutor(CHILDREN, context), url, spare
         ),
     }
     runs[kind]()

@@ -16,11 +16,11 @@ from typing import NamedTuple, Optional
 import msgspec
 
 from tests import leaks
-from tests.harness import POLL_S
+from tests.environment import clean
+from tests.processes.support import ROOT
 from tests.servers.one import RESULT
 from tests.servers.results import FAILED, Result
 
-ROOT = Path(__file__).parents[2]
 LIMIT_S = 240.0
 """A cell that takes longer hangs."""
 OUTPUT_TAIL = 600
@@ -46,6 +46,7 @@ class Running:
     def __init__(self, job: Job) -> None:
         self.job = job
         self._token = f"recost-matrix-{secrets.token_hex(4)}"
+        self._before = leaks.look(self._token)
         self._root = Path(tempfile.gettempdir()) / self._token
         self._root.mkdir(mode=0o711)  # a server may become another user
         (self._root / "cell").mkdir(mode=0o700)
@@ -98,29 +99,20 @@ class Running:
         return msgspec.structs.replace(self.job.unfinished, why=why)
 
     def _leftovers(self) -> str:
-        """The processes that are still there after all that leaves by itself had the time to; they are ended now."""
-        give_up_at = time.monotonic() + leaks.GRACE_S
-        while (left := self._processes()) and time.monotonic() < give_up_at:
-            time.sleep(POLL_S)
-        remains = leaks.Remains(left, frozenset(), frozenset())
-        leaks.end(remains, self._token)
-        return str(remains)
+        """What is still there after all that leaves by itself had the time to; its processes are ended now.
 
-    def _processes(self) -> frozenset[leaks.Process]:
-        """Without the other cells that run beside this one: those are our children, too."""
-        return frozenset(found for found in leaks.processes(self._token) if found.pid not in _pids)
+        Without the other cells that run beside this one: those are our children, too.
+        """
+        left = leaks.wait_for_nothing_new(self._token, self._before, besides=_pids)
+        leaks.end(left, self._token)
+        return str(left)
 
     def _tail(self) -> str:
         return self._output.read_text(errors="replace")[-OUTPUT_TAIL:].strip()
 
 
 def _environment(root: Path) -> dict[str, str]:
-    """Nothing of the machine's own recost, nor of its proxies; and folders that only this cell has."""
-    kept = {
-        name: value
-        for name, value in os.environ.items()
-        if not name.startswith("RECOST_") and not name.lower().endswith("_proxy")
-    }
+    """Folders that only this cell has, and nothing that is the machine's own."""
     own = {f"RECOST_{name.upper()}_DIR": str(root / name) for name in ("runtime", "state", "local")}
     paths = os.pathsep.join([str(ROOT), str(ROOT / "collector")])
-    return {**kept, **own, "PYTHONPATH": paths, "HOME": str(root), "PYTHONDONTWRITEBYTECODE": "1"}
+    return {**clean(os.environ), **own, "PYTHONPATH": paths, "HOME": str(root), "PYTHONDONTWRITEBYTECODE": "1"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from pathlib import Path
 
 import pytest
@@ -18,6 +20,8 @@ def test_every_call_that_was_made_is_delivered(cell: Cell, tmp_path: Path):
     try:
         counts = cell.run(tmp_path)
     except Unavailable as reason:
+        if "CI" in os.environ and sys.platform == "linux":  # where the dev extra has every server
+            raise
         pytest.skip(str(reason))
     assert counts.made > 0
     assert counts.is_whole, counts

@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tests.harness import free_port
+from tests.processes.support import ROOT
 from tests.servers import http_load
 from tests.servers.cell import Cell, Counts, Unavailable
-from tests.servers.folder import ROOT
 from tests.servers.http_load import WSGI, WSGI_PATHS, Server, Way
 
 OLDER = "2.0.23"

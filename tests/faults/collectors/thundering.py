@@ -142,9 +142,9 @@ def _leave_alone() -> None:
 
 
 def _kill_at_sight() -> None:
-    for process in wait_until(collectors, START_S, "a collector"):
+    for pid in wait_until(collectors, START_S, "a collector"):
         with contextlib.suppress(ProcessLookupError):  # the middle process
-            os.kill(process.pid, signal.SIGKILL)
+            os.kill(pid, signal.SIGKILL)
 
 
 def _kill_as_it_leads() -> None:

@@ -6,9 +6,8 @@ import signal
 from collections.abc import Callable
 from functools import partial
 
-from recost_collector.service import Service
-from recost_collector.source import Source
 from tests.collector.collecting import Worker
+from tests.collector.hasty import release_before_commit
 from tests.faults.forked import Helper, run_forked
 from tests.faults.killing import one_collect
 from tests.faults.killing.instructions import Executed, Instruction, KillAt, Point, read_executed, traced
@@ -120,12 +119,5 @@ class Tries:
 
 
 def _collect_hastily(point: Point) -> None:
-    gather = Service._gather
-
-    def release_and_gather(self: Service, moved: list[Source]) -> None:
-        for source in moved:
-            source.reader.release(source.reader.cursor.position)
-        gather(self, moved)
-
-    Service._gather = release_and_gather  # type: ignore[method-assign]
+    release_before_commit()
     one_collect.collect(traced(KillAt(point)))

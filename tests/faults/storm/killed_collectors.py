@@ -6,7 +6,7 @@ import contextlib
 import os
 import time
 from collections.abc import Iterator
-from typing import Any, Optional
+from typing import Optional
 
 from recost import _link
 from recost._spawn import Spawned, start_collector
@@ -15,7 +15,7 @@ from recost.paths import process_start
 from recost.ring.files import RING_PREFIX, RingFile, open_ring
 from recost.ring.layout import HEAD, BadRing
 from recost_collector.exporters import load_exporters
-from recost_collector.service import Service
+from tests.collector.hasty import release_before_commit
 from tests.faults import led
 from tests.harness import POLL_S, wait_until
 
@@ -115,7 +115,7 @@ class HastyCollectors(Collectors):
     def start(self) -> None:
         self._reap()
         if not self._pid:
-            self._pid = led.start(_release_before_commit)
+            self._pid = led.start(release_before_commit)
 
     def living(self) -> list[int]:
         self._reap()
@@ -128,14 +128,3 @@ class HastyCollectors(Collectors):
     def _reap(self) -> None:
         if self._pid and os.waitpid(self._pid, os.WNOHANG)[0]:
             self._pid = 0
-
-
-def _release_before_commit() -> None:
-    gather = Service._gather
-
-    def release_and_gather(self: Service, moved: list[Any]) -> None:
-        for source in moved:
-            source.reader.release(source.reader.cursor.position)
-        gather(self, moved)
-
-    Service._gather = release_and_gather  # type: ignore[method-assign]

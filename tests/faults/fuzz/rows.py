@@ -29,10 +29,7 @@ from typing import Any
 from recost import event
 from recost_collector import drain, leading, spool, spool_rows
 from recost_collector.exporters import ndjson
-from tests.faults.fuzz import files as fuzz_files
-from tests.faults.fuzz import rings as fuzz_rings
-from tests.faults.fuzz import sessions as fuzz_sessions
-from tests.faults.fuzz import spools as fuzz_spools
+from tests.faults.fuzz import files, rings, sessions, spools
 from tests.faults.row import Place, Row, Trial
 from tests.harness import start_child, wait_for_child
 
@@ -67,20 +64,20 @@ Batch = Callable[[Place], AbstractContextManager[Attempt]]
 """What a batch shares, made in its child."""
 
 
-def rings(trial: Trial) -> None:
-    _fuzz(trial, fuzz_rings.rings, lambda: _forget("UNDECODABLE", event))
+def in_rings(trial: Trial) -> None:
+    _fuzz(trial, rings.rings, lambda: _forget("UNDECODABLE", event))
 
 
-def sessions(trial: Trial) -> None:
-    _fuzz(trial, fuzz_sessions.sessions, lambda: _forget("UNDECODABLE", drain))
+def in_sessions(trial: Trial) -> None:
+    _fuzz(trial, sessions.sessions, lambda: _forget("UNDECODABLE", drain))
 
 
-def spools(trial: Trial) -> None:
-    _fuzz(trial, fuzz_spools.spools, lambda: _forget("UNREADABLE", leading, spool, spool_rows))
+def in_spools(trial: Trial) -> None:
+    _fuzz(trial, spools.spools, lambda: _forget("UNREADABLE", leading, spool, spool_rows))
 
 
-def files(trial: Trial) -> None:
-    _fuzz(trial, fuzz_files.files, lambda: _forget("UNDECODABLE", ndjson))
+def in_files(trial: Trial) -> None:
+    _fuzz(trial, files.files, lambda: _forget("UNDECODABLE", ndjson))
 
 
 def _forget(errors: str, *modules: ModuleType) -> None:
@@ -197,8 +194,10 @@ def _ending(code: int) -> str:
 
 
 ROWS = [
-    Row("fuzz.ring", "no bytes in a ring end the collector, stop it or make it grow; other rings are exact", rings),
-    Row("fuzz.session", "the same for session blocks", sessions),
-    Row("fuzz.spool", "a damaged spool is repaired or moved aside, and what comes next is delivered", spools),
-    Row("fuzz.file", "what is in the delivered file or the intent, the next windows are there once and whole", files),
+    Row("fuzz.ring", "no bytes in a ring end the collector, stop it or make it grow; other rings are exact", in_rings),
+    Row("fuzz.session", "the same for session blocks", in_sessions),
+    Row("fuzz.spool", "a damaged spool is repaired or moved aside, and what comes next is delivered", in_spools),
+    Row(
+        "fuzz.file", "what is in the delivered file or the intent, the next windows are there once and whole", in_files
+    ),
 ]
