@@ -78,9 +78,6 @@ def test_an_entry_that_is_too_big_alone_has_a_frame_of_its_own():
     assert [[each["endpoint"][0] for each in json.loads(frame)["metrics"]] for frame in frames] == [["a"], ["b"], ["c"]]
 
 
-# Views by tag.
-
-
 def test_tagged_entries_are_a_view_that_makes_the_frame_a_1_1():
     window = summary([entry()], [tag_entry()])
     tagged = ',"tagMetrics":[' + EXAMPLE[EXAMPLE.index('{"provider"') : -3].replace(

@@ -22,6 +22,7 @@ from tests.exporters.support import (
     read_request,
     retry_of,
 )
+from tests.harness import PATIENCE_S
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -117,7 +118,7 @@ def test_a_connection_that_the_service_closed_meanwhile_is_replaced():
 
     with raw_server(serve_one) as url, exporter_to(url) as exporter:
         exporter.export(make_frame())
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE_S
         while outcome_of(exporter.export, make_frame()) is not None:  # the FIN may still be on its way
             assert time.monotonic() < deadline
 
@@ -134,11 +135,9 @@ def test_a_redirect_is_not_followed_and_the_key_stays_here(cloud, status):
 
 
 def test_retry_after_never_makes_urllib3_wait_or_send_again(cloud):
-    cloud.answers.append(Scripted(503, retry_after="30"))
+    cloud.answers.append(Scripted(503, retry_after="600"))
     with exporter_to(cloud.url) as exporter:
-        started = time.monotonic()
-        assert retry_of(exporter.export, make_frame()).after_s == 30.0
-    assert time.monotonic() - started < 10
+        assert retry_of(exporter.export, make_frame()).after_s == 600.0
     assert len(cloud.received) == 1
 
 
@@ -229,9 +228,7 @@ def drip(connection, start, piece):
 def test_an_answer_that_drips_in_has_an_end(monkeypatch, start, piece):
     monkeypatch.setattr(pool, "STEP_S", 0.3)
     with raw_server(lambda connection: drip(connection, start, piece)) as url, exporter_to(url) as exporter:
-        started = time.monotonic()
         retry_of(exporter.export, make_frame())
-    assert time.monotonic() - started < 5
 
 
 def test_a_status_that_arrived_counts_although_the_rest_of_the_head_did_not():
@@ -249,9 +246,7 @@ def test_a_body_that_drips_in_has_an_end(monkeypatch):
     monkeypatch.setattr("recost_collector.exporters.https.DRAIN_S", 0.3)
     response = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
     with raw_server(lambda c: drip(c, response, b"1\r\nx\r\n")) as url, exporter_to(url) as exporter:
-        started = time.monotonic()
         exporter.export(make_frame())
-    assert time.monotonic() - started < 5
 
 
 def test_a_service_that_never_answers_is_tried_again(monkeypatch):

@@ -8,7 +8,6 @@ import socket
 import struct
 import sys
 import threading
-import time
 
 import pytest
 from websockets.protocol import State
@@ -90,13 +89,11 @@ def test_a_listener_that_hangs_is_given_up(monkeypatch, size):
 
     def hang(connection):
         shake_hands(connection)
-        over.wait(30)
+        over.wait()
 
     with raw_server(hang) as url:
         exporter = exporter_to(url.replace("http", "ws"))
-        started = time.monotonic()
         retry_of(exporter.export, make_frame(b"x" * size))
-        assert time.monotonic() - started < 10
         exporter.close()
         over.set()
 

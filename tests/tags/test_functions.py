@@ -1,166 +1,16 @@
-"""Tags: which of them is in force where a call is made, for every kind of function and whoever runs it."""
+"""Functions under a tag, of every kind: plain ones, methods, coroutines and generators."""
 
 from __future__ import annotations
 
 import asyncio
-import contextvars
 import functools
 import gc
 import inspect
-import itertools
-import threading
-from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-import recost
 from recost import feature_tag
-from recost.event import MAX_TAG
-from recost.tags import current_feature, current_origin, origin, tag_here
-
-
-@pytest.fixture(autouse=True)
-def _nothing_leaks():
-    assert current_feature() == ""
-    yield
-    assert current_feature() == ""
-
-
-def test_it_is_exported():
-    assert recost.feature_tag is feature_tag
-    assert "feature_tag" in recost.__all__
-
-
-# Blocks.
-
-
-def test_the_innermost_block_counts_and_an_empty_one_ends_the_outer():
-    seen = []
-    with feature_tag("outer"):
-        seen.append(current_feature())
-        with feature_tag("inner"), feature_tag(""):
-            seen.append(current_feature())
-        seen.append(current_feature())
-    assert seen == ["outer", "", "outer"]
-
-
-def test_a_block_that_raises_ends_its_tag_and_hides_nothing():
-    with pytest.raises(KeyError, match="gone"), feature_tag("a"):
-        raise KeyError("gone")
-    assert current_feature() == ""
-
-
-@pytest.mark.parametrize("given", [None, 7, b"checkout", ["checkout"]])
-def test_a_tag_that_is_no_string_is_a_type_error_that_says_what_is_wanted(given):
-    with pytest.raises(TypeError, match=f"^feature_tag: want a string such as 'checkout', got {type(given).__name__}$"):
-        feature_tag(given)
-
-
-@pytest.mark.parametrize(
-    ("given", "tag"),
-    [("  checkout\n", "checkout"), ("x" * 1000, "x" * MAX_TAG), ("a\ud800b", "a?b"), ("café ✓", "café ✓"), ("  ", "")],
-)
-def test_a_tag_is_cut_and_possible_to_encode(given, tag):
-    with feature_tag(given):
-        assert current_feature() == tag
-
-
-def test_one_instance_may_be_entered_again():
-    tag = feature_tag("a")
-    with tag:
-        with tag, feature_tag("b"), tag:
-            assert current_feature() == "a"
-        assert current_feature() == "a"
-    assert current_feature() == ""
-
-
-def test_one_instance_serves_many_threads_at_once():
-    """With state of its own, one thread would end another's tag."""
-    tag, meet = feature_tag("a"), threading.Barrier(4)
-
-    def work(_number):
-        seen = set()
-        for _ in range(50):
-            meet.wait(10)
-            with tag:
-                meet.wait(10)
-                seen.add(current_feature())
-            seen.add(f"after {current_feature()}")
-        return seen
-
-    with ThreadPoolExecutor(4) as pool:
-        assert list(pool.map(work, range(4))) == [{"a", "after "}] * 4
-
-
-def test_a_thread_begins_without_the_tag_of_the_one_that_started_it():
-    with feature_tag("a"), ThreadPoolExecutor(1) as pool:
-        assert pool.submit(current_feature).result() == ""
-
-
-def test_three_concurrent_coroutines_keep_three_tags_apart():
-    async def work(name):
-        seen = set()
-        async with feature_tag(name):
-            for _ in range(20):
-                await asyncio.sleep(0)
-                seen.add(current_feature())
-        seen.add(current_feature())
-        return seen
-
-    async def together():
-        return await asyncio.gather(*[work(name) for name in "abc"])
-
-    assert asyncio.run(together()) == [{"a", ""}, {"b", ""}, {"c", ""}]
-
-
-def test_a_task_has_the_tag_of_where_it_was_made_also_after_the_block():
-    async def late(go):
-        await go.wait()
-        return current_feature()
-
-    async def main():
-        go = asyncio.Event()
-        async with feature_tag("a"):
-            task = asyncio.create_task(late(go))
-        go.set()
-        return await task, current_feature()
-
-    assert asyncio.run(main()) == ("a", "")
-
-
-def test_blocks_that_end_in_the_order_of_their_beginnings_leave_nothing():
-    """Two undecorated generators that take turns: resetting tokens would leave the second one's tag, or the first's."""
-
-    def hold(name):
-        with feature_tag(name):
-            yield
-
-    for order in itertools.permutations("abc"):
-        held = {name: hold(name) for name in "abc"}
-        for generator in held.values():
-            next(generator)
-        for name in order:
-            held[name].close()
-            assert name != current_feature()
-        assert current_feature() == ""
-
-
-def test_a_block_may_end_in_another_context_than_it_began_in():
-    """Frameworks run the two halves of a generator in threads of a pool, each in a copy of the context."""
-    tag = feature_tag("a")
-    one, other = contextvars.copy_context(), contextvars.copy_context()
-    one.run(tag.__enter__)
-    with feature_tag("b"):
-        inside = contextvars.copy_context()
-        other.run(tag.__exit__, None, None, None)
-        tag.__exit__(None, None, None)
-        assert current_feature() == "b"
-    assert one.run(current_feature) == "a"
-    inside.run(tag.__exit__, None, None, None)
-    assert inside.run(current_feature) == "b"
-
-
-# Decorated functions.
+from recost.tags import current_feature
 
 
 def whats_set(*_args, **_kwargs):
@@ -351,6 +201,7 @@ def test_a_generator_that_ignores_its_end_is_told_as_ever():
     with pytest.raises(RuntimeError, match="generator ignored GeneratorExit"):
         generator.close()
     generator.close()
+    assert seen == ["a"]
 
 
 def test_an_async_generator_has_its_tag_only_while_its_body_runs():
@@ -429,31 +280,3 @@ def test_an_async_generator_left_open_is_closed_by_the_loop_once_and_without_com
     kept: list[object] = []
     asyncio.run(leave_open())
     assert (ended, complaints) == (["a"], [])
-
-
-# Routes.
-
-
-@pytest.fixture
-def _a_route():
-    token = origin.set(lambda: "GET /orders/{id}")
-    yield
-    origin.reset(token)
-
-
-@pytest.mark.usefixtures("_a_route")
-def test_the_feature_goes_before_the_route_and_an_empty_one_gives_way():
-    assert (tag_here(or_route=True), tag_here(or_route=False)) == ("GET /orders/{id}", "")
-    with feature_tag("checkout"):
-        assert (tag_here(or_route=True), tag_here(or_route=False)) == ("checkout", "checkout")
-        with feature_tag(""):
-            assert tag_here(or_route=True) == "GET /orders/{id}"
-
-
-@pytest.mark.parametrize("tell", [lambda: None, lambda: "", lambda: 1 / 0, lambda: b"/x", lambda: 7, None])
-def test_a_route_that_cannot_be_told_is_none(tell):
-    token = origin.set(tell)
-    try:
-        assert current_origin() == ""
-    finally:
-        origin.reset(token)
