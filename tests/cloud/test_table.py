@@ -43,12 +43,12 @@ def test_each_row_is_told_to_on_error_and_in_one_line_of_the_log(cloud: CloudSta
                 outcomes = _tried(cloud, row, hearing, logging)
                 assert outcomes == ["error" if row.kinds else "ok"] * len(row.answers), row
                 after = before + len(row.kinds)
-                wait_until(lambda n=after: len(hearing.heard()) >= n, 20, f"{row}")
+                wait_until(lambda n=after: len(hearing.heard()) >= n, what=f"{row}")
                 assert tuple(kind for kind, _ in hearing.heard()[before:]) == row.kinds, row
                 if row.answers == (NETWORK,):
                     cloud.start()
                 if row is not TABLE[-1]:  # after which nothing is sent any more
-                    wait_until(lambda: _window_of_both(hearing, logging) == "ok", 20, f"the end of {row}")
+                    wait_until(lambda: _window_of_both(hearing, logging) == "ok", what=f"the end of {row}")
             said = logging.end().splitlines()
     expected = [words for row in TABLE for words in row.logged]
     assert len(said) == len(expected), said

@@ -12,6 +12,7 @@ import pytest
 
 import recost
 from tests.conftest import Place
+from tests.harness import END_S
 from tests.processes.support import ROOT, Api, call, kill_leader, wait_for_leader, wait_until_idle, windows
 from tests.unprivileged import as_root
 
@@ -68,14 +69,14 @@ def standalone() -> Iterator[None]:
         wait_for_leader()
         yield
         process.terminate()
-        assert process.wait(20) == 0
+        assert process.wait(END_S) == 0
 
 
 def _in_a_container(mount: str, url: str) -> str:
     """What the program prints in a mount namespace of its own, in which ``mount`` was run before."""
     command = ["unshare", "--mount", "sh", "-ec", f"{mount}\nexec {sys.executable} -c '{PROGRAM}' {url}"]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "collector")])}
-    done = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=60)
+    done = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=END_S)
     if done.returncode and ("unshare" in done.stderr or "mount:" in done.stderr):
         pytest.skip(f"this machine permits no mount namespace: {done.stderr.strip()}")
     assert done.returncode == 0, done.stderr

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import signal
 import subprocess
@@ -14,8 +13,8 @@ from pathlib import Path
 import pytest
 
 from examples.standins import ProviderStandIn
-from tests.harness import wait_until
-from tests.processes.support import ROOT, Api, counts, delivered, rings
+from tests.harness import END_S, wait_until
+from tests.processes.support import ROOT, Api, counts, delivered, rings, wait_for_line
 
 NAMESPACE = ["unshare", "--pid", "--fork", "--mount-proc", "--kill-child"]
 EXAMPLE = ROOT / "examples" / "gunicorn"
@@ -62,7 +61,7 @@ def test_gunicorn_as_the_first_process_of_a_container_delivers_all_before_it_end
             assert container.stderr is not None
             port = _port(container)
             for _ in range(REQUESTS):
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/notify", timeout=20) as answer:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/notify", timeout=60) as answer:
                     assert answer.status == 200
             os.kill(_first_process(container.pid), signal.SIGTERM)
             said = container.stderr.read()
@@ -90,9 +89,9 @@ def test_a_sidecar_and_the_container_of_its_worker_share_nothing_but_a_volume(
         assert worker.stdout.readline() == b"called\n"
         os.kill(_first_process(worker.pid), signal.SIGKILL)
         worker.wait(20)
-        wait_until(lambda: delivered() == CALLS and not rings(), 20, "the killed worker's calls")
+        wait_until(lambda: delivered() == CALLS and not rings(), what="the killed worker's calls")
         os.kill(_first_process(collector.pid), signal.SIGTERM)
-        assert collector.wait(20) == 0
+        assert collector.wait(END_S) == 0
     finally:
         for process in (worker, collector):
             process.kill()
@@ -106,19 +105,13 @@ def test_a_collector_that_hangs_ends_itself(namespace: list[str], tmp_path: Path
     script.write_text(HANGS)
     command = [*(namespace if first else []), sys.executable, str(script), "1" if first else "any"]
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT), str(ROOT / "collector")])}
-    done = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=30)
+    done = subprocess.run(command, check=False, env=environ, capture_output=True, text=True, timeout=END_S)
     assert done.returncode == (1 if first else -signal.SIGALRM), done.stderr
     assert ("Timeout" in done.stderr) == first
 
 
 def _port(container: subprocess.Popen[str]) -> str:
-    assert container.stderr is not None
-    said = ""
-    for line in container.stderr:
-        said += line
-        if found := re.search(r"Listening at: http://127.0.0.1:(\d+)", line):
-            return found[1]
-    raise AssertionError(said)
+    return wait_for_line(container.stderr, r"Listening at: http://127\.0\.0\.1:(\d+)")[1]
 
 
 def _first_process(unshare: int) -> int:

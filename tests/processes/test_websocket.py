@@ -21,7 +21,7 @@ pool = urllib3.PoolManager(retries=False)
 for number in range(first, last):
     pool.request("GET", f"{api}/v1/{chr(97 + number)}")
     if number < last - 1:
-        assert recost.flush(20)
+        assert recost.flush(60)
 """
 
 
@@ -42,7 +42,7 @@ def test_no_window_is_lost_with_a_listener_that_restarts_nor_with_the_program_s_
         run_program(script, api.url, port_of(listener), "3", "5")
         listener.start()
         run_program(script, api.url, port_of(listener), "5", "8")
-        wait_until(lambda: len(endpoints(listener)) >= 8, 20, "the last window")
+        wait_until(lambda: len(endpoints(listener)) >= 8, what="the last window")
         wait_until_idle()
         assert endpoints(listener) == [f"/v1/{letter}" for letter in "abcdefgh"]
 
@@ -56,7 +56,7 @@ def test_a_listener_that_never_comes_is_given_up_and_tried_afresh_by_the_next_in
     app = Application("http://127.0.0.1:9", api, **settings)
     app.call(path="/v1/first")
     app.flush()
-    wait_until(lambda: any('local_transport="file"' in str(error) for error in app.errors), 10, "the end of patience")
+    wait_until(lambda: any('local_transport="file"' in str(error) for error in app.errors), what="the end of patience")
     assert {type(error) for error in app.errors} == {RecostError}
     with Listener(port=port) as listener:
         assert app.window("/v1/second") == "error"

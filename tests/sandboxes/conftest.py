@@ -2,19 +2,4 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-
-import pytest
-
-from tests.processes.support import Api
-
-
-@pytest.fixture
-def api() -> Iterator[Api]:
-    with Api() as server:
-        yield server
-
-
-@pytest.fixture(autouse=True)
-def _leave_soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("RECOST_COLLECTOR_IDLE_EXIT_S", "0.3")
+from tests.processes.fixtures import api, leave_soon  # noqa: F401 - pytest takes fixtures from here

@@ -26,7 +26,7 @@ recost.init(collector=collector)
 pool = urllib3.PoolManager(retries=False)
 for _ in range(5):
     assert pool.request("GET", api).status == 200
-print("flushed" if recost.flush(10) else "not flushed")
+print("flushed" if recost.flush(60) else "not flushed")
 print(f"{time.process_time():.3f} s of CPU")
 """
 ON_WINDOWS = """
