@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from recost.wire import MetricEntry
-from recost_collector import history, window_line
+from recost_collector import line_blocks
 from recost_collector.cli import main
 from recost_collector.exporters.lines import LineFile
 from recost_collector.local_files import Opened, open_project
@@ -164,8 +164,8 @@ def test_the_last_line_needs_no_newline(place: Place, capsys):
 
 
 def test_a_line_without_end_does_not_fill_the_memory(place: Place, capsys, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(history, "MAX_LINE_BYTES", 4096)
-    monkeypatch.setattr(window_line, "MAX_LINE_BYTES", 4096)
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 1024)
+    monkeypatch.setattr(line_blocks, "MAX_LINE_BYTES", 4096)
     write(place.local, "shop.jsonl", b"x" * 10_000 + b"\n", window(entry(calls=7)))
 
     assert main(["report", "--json"]) == 0

@@ -76,6 +76,7 @@ def test_json_has_the_documented_names_and_cents(place: Place, capsys):
         "calls": 9,
         "errors": 3,
         "errorPercent": 33.333,
+        "meanLatencyMs": 10.0,
         "maxP50LatencyMs": 10.0,
         "maxP95LatencyMs": 20.0,
         "requestBytes": 2700,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 from typing import Any, Optional
 
@@ -9,12 +11,14 @@ import msgspec
 
 from recost.bucket import PICO_USD_PER_CENT, to_int64
 from recost_collector import figures
+from recost_collector.books import GROUPINGS, ranking
 from recost_collector.history import History
 from recost_collector.sums import Sums
 from recost_collector.table import Column, draw
-from recost_collector.untagged import NO_MODEL, UNTAGGED
+from recost_collector.views import NO_MODEL, UNTAGGED
 from recost_collector.window_line import REASONS
 
+_FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _FIGURES = [
     Column("CALLS"),
     Column("ERRORS"),
@@ -31,7 +35,7 @@ def to_json(history: History, directory: str, project: Optional[str], by: str) -
     skipped = dict.fromkeys(REASONS, 0)
     for (_, reason), lines in history.skipped.items():
         skipped[reason] += lines
-    columns = history.grouping.columns
+    columns, books = GROUPINGS[by].columns, history.books()
     found = {
         "directory": _as_utf8(directory),
         "project": project and _as_utf8(project),
@@ -41,28 +45,40 @@ def to_json(history: History, directory: str, project: Optional[str], by: str) -
         "windows": history.windows,
         "firstWindow": history.first and figures.utc(history.first),
         "lastWindow": history.last and figures.utc(history.last),
-        "total": _sums_to_json(history.total()),
-        "groups": [{**dict(zip(columns, key)), **_sums_to_json(sums)} for key, sums in history.ranking()],
+        "total": _sums_to_json(books.total()),
+        "groups": [{**dict(zip(columns, key)), **_sums_to_json(sums)} for key, sums in ranking(books.groups(by))],
         "skippedLines": skipped,
         "unreadFiles": [_as_utf8(path) for path in history.unread],
     }
     return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
 
 
-def to_text(history: History, directory: str, width: int) -> str:
+def to_csv(history: History, by: str) -> str:
+    """A row for each group, the dearest first; no total, for whoever adds them up."""
+    columns, groups = GROUPINGS[by].columns, history.books().groups(by)
+    text = io.StringIO(newline="")
+    rows = csv.writer(text)
+    rows.writerow([*columns, *_sums_to_json(Sums())])
+    for key, sums in ranking(groups):
+        rows.writerow([*map(_as_cell, key), *_sums_to_json(sums).values()])
+    return text.getvalue()
+
+
+def to_text(history: History, directory: str, by: str, width: int) -> str:
     """The head, the table, and what its titles mean."""
-    columns = [Column(name.upper(), is_text=True) for name in history.grouping.columns]
-    total = history.total()
-    rows = [[*map(figures.printable, key), *_cells(sums)] for key, sums in history.ranking()]
+    columns = [Column(name.upper(), is_text=True) for name in GROUPINGS[by].columns]
+    books = history.books()
+    total, groups = books.total(), books.groups(by)
+    rows = [[*map(figures.printable, key), *_cells(sums)] for key, sums in ranking(groups)]
     rows.append(["TOTAL", *[""] * (len(columns) - 1), *_cells(total)])
     table = draw([*columns, *_FIGURES], rows, width)
     notes = ["P50 MAX and P95 MAX: the highest of the windows' p50 and p95."]
-    if (UNTAGGED,) in history.groups:
+    if (UNTAGGED,) in groups:
         notes.append(
             f"{UNTAGGED}: all calls less the tagged ones. Its P50 MAX and P95 MAX are of the endpoints that it"
         )
         notes.append("shares with them, so of their calls, too.")
-    if (NO_MODEL, NO_MODEL) in history.groups:
+    if (NO_MODEL, NO_MODEL) in groups:
         notes.append(f"{NO_MODEL}: all calls less those of LLMs that told what they used; estimates are in here.")
     if table.left_out:
         notes.append(f"Left out, the terminal is too narrow: {', '.join(table.left_out)}.")
@@ -74,6 +90,7 @@ def _sums_to_json(sums: Sums) -> dict[str, Any]:
         "calls": to_int64(sums.calls),
         "errors": to_int64(sums.errors),
         "errorPercent": round(100 * sums.errors / sums.calls, 3) if sums.calls else 0.0,
+        "meanLatencyMs": round(sums.mean_ms, 3),
         "maxP50LatencyMs": sums.max_p50_ms,
         "maxP95LatencyMs": sums.max_p95_ms,
         "requestBytes": to_int64(sums.request_bytes),
@@ -107,6 +124,11 @@ def _cells(sums: Sums) -> list[str]:
         figures.size(sums.response_bytes),
         figures.money(sums.cost_pico_usd),
     ]
+
+
+def _as_cell(name: str) -> str:
+    """A spreadsheet takes some texts for formulas, and names come from outside."""
+    return f"'{name}" if name.startswith(_FORMULAS) else name
 
 
 def _as_utf8(name: str) -> str:

@@ -10,16 +10,15 @@ from __future__ import annotations
 
 import contextlib
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Optional
 
 import msgspec
 
 from recost.event import UNDECODABLE
+from recost_collector import line_blocks
 
 MAJOR = "1"
 """Of ``protocolVersion``: another one may mean anything, a higher minor only adds fields."""
-MAX_LINE_BYTES = 16 << 20
-"""A frame has 1 MB at most. A longer line is nobody's window; it is read in pieces, and each counts as unreadable."""
 
 Reason = Literal["unreadable", "unfinished", "unknownVersion"]
 REASONS: dict[Reason, str] = {
@@ -45,6 +44,7 @@ class Entry(msgspec.Struct, rename="camel", gc=False):
     total_response_bytes: Count
     estimated_cost_cents: Amount
     method: str = ""
+    total_latency_ms: Amount = 0.0
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -68,52 +68,60 @@ class LlmEntry(msgspec.Struct, rename="camel", gc=False):
     p50_latency_ms: Amount
     p95_latency_ms: Amount
     cost_usd: Amount
+    total_latency_ms: Amount = 0.0
 
 
 class Window(msgspec.Struct, rename="camel", gc=False):
-    """The head of a line. Its entries stay undecoded: most lines of a long history may be too old to count."""
+    """A line with its views. One with a damaged view is damaged."""
 
     protocol_version: str
     environment: str
     window_start: Moment
     window_end: Moment
-    metrics: msgspec.Raw
-    tag_metrics: msgspec.Raw = msgspec.Raw(b"[]")
-    llm_metrics: msgspec.Raw = msgspec.Raw(b"[]")
+    metrics: list[Entry]
+    tag_metrics: list[TagEntry] = []  # msgspec copies it
+    llm_metrics: list[LlmEntry] = []
+
+
+class _PlainWindow(Window, gc=False):
+    """A line without its views: where nobody asks for them, they cost nothing and may be damaged."""
+
+    tag_metrics: list[TagEntry] = msgspec.field(name="tagMetrics, not read", default_factory=list)
+    llm_metrics: list[LlmEntry] = msgspec.field(name="llmMetrics, not read", default_factory=list)
 
 
 class _Version(msgspec.Struct, rename="camel"):
     protocol_version: str
 
 
-_decode_window = msgspec.json.Decoder(Window).decode
-_decode_entries = msgspec.json.Decoder(list[Entry]).decode
-_decode_tag_entries = msgspec.json.Decoder(list[TagEntry]).decode
-_decode_llm_entries = msgspec.json.Decoder(list[LlmEntry]).decode
+class Decoder:
+    """Of lines, with their views or without."""
+
+    def __init__(self, *, with_views: bool) -> None:
+        decoder: msgspec.json.Decoder[Window] = msgspec.json.Decoder(Window if with_views else _PlainWindow)
+        self._one, self._many = decoder.decode, decoder.decode_lines
+
+    def one(self, line: bytes) -> Window:
+        """Raises one of ``UNDECODABLE``, also for another major version: ``why_undecodable`` finds out which it was."""
+        window = self._one(line)
+        if _major(window.protocol_version) != MAJOR:
+            raise msgspec.ValidationError("another major version")
+        return window
+
+    def many(self, lines: bytes) -> Optional[list[Window]]:
+        """A window for each line; None when one of them is none."""
+        try:
+            windows = self._many(lines)
+        except UNDECODABLE:
+            return None
+        # Values that share a line, or have several, are no lines; nor are empty ones, which the decoder passes over.
+        if len(windows) != lines.count(b"\n"):
+            return None
+        versions = {window.protocol_version for window in windows}
+        return windows if all(_major(version) == MAJOR for version in versions) else None
+
+
 _decode_version = msgspec.json.Decoder(_Version).decode
-
-
-def decode_head(line: bytes) -> Window:
-    """Raises one of ``UNDECODABLE``, also for another major version: ``why_undecodable`` finds out which it was."""
-    window = _decode_window(line)
-    if _major(window.protocol_version) != MAJOR:
-        raise msgspec.ValidationError("another major version")
-    return window
-
-
-def decode_entries(window: Window) -> list[Entry]:
-    """Raises one of ``UNDECODABLE``."""
-    return _decode_entries(window.metrics)
-
-
-def decode_tag_entries(window: Window) -> list[TagEntry]:
-    """Raises one of ``UNDECODABLE``. Empty for a window without tagged calls."""
-    return _decode_tag_entries(window.tag_metrics)
-
-
-def decode_llm_entries(window: Window) -> list[LlmEntry]:
-    """Raises one of ``UNDECODABLE``. Empty for a window without LLM calls."""
-    return _decode_llm_entries(window.llm_metrics)
 
 
 def why_undecodable(line: bytes) -> Reason:
@@ -121,7 +129,7 @@ def why_undecodable(line: bytes) -> Reason:
         if _major(_decode_version(line).protocol_version) != MAJOR:
             return "unknownVersion"
     # Without a newline it is the last line: somebody writes it at this moment, or was killed when he did.
-    return "unreadable" if line.endswith(b"\n") or len(line) == MAX_LINE_BYTES else "unfinished"
+    return "unreadable" if line.endswith(b"\n") or len(line) == line_blocks.MAX_LINE_BYTES else "unfinished"
 
 
 def _major(version: str) -> str:
