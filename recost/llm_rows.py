@@ -47,7 +47,7 @@ class LlmRow(msgspec.Struct, array_like=True):
     first_tokens: _Samples
 
 
-class _Sum:
+class LlmSum:
     """What the calls of one key add up to."""
 
     __slots__ = (
@@ -76,7 +76,7 @@ class _Sum:
         if event.first_token_ns >= 0:
             self.first_tokens.add(event.first_token_ns)
 
-    def merge(self, other: _Sum) -> None:
+    def merge(self, other: LlmSum) -> None:
         self.errors += other.errors
         self.prompt_tokens += other.prompt_tokens
         self.completion_tokens += other.completion_tokens
@@ -123,7 +123,7 @@ class _Sum:
         )
 
     @classmethod
-    def from_row(cls, row: LlmRow) -> _Sum:
+    def from_row(cls, row: LlmRow) -> LlmSum:
         made = cls()
         made.errors, made.unpriced, made.cost_pico_usd = row.errors, row.unpriced, row.cost_pico_usd
         made.prompt_tokens, made.completion_tokens = row.prompt_tokens, row.completion_tokens
@@ -140,7 +140,7 @@ class LlmCalls:
 
     def __init__(self, max_rows: int) -> None:
         """``max_rows``: so many rows that are of one model and one tag."""
-        self._rows: dict[LlmKey, _Sum] = {}
+        self._rows: dict[LlmKey, LlmSum] = {}
         self._max_rows = max_rows
         self._named_rows = 0
         self._tags: set[str] = set()
@@ -157,6 +157,10 @@ class LlmCalls:
         for key, found in other._rows.items():
             self._sum_of(key).merge(found)
 
+    def by_model(self) -> Iterator[tuple[tuple[str, str], LlmSum]]:
+        """Under (provider, model), as often as there are tags."""
+        return (((provider, model), found) for (provider, model, _), found in self._rows.items())
+
     def latencies(self) -> Iterator[Latencies]:
         for found in self._rows.values():
             yield found.latencies
@@ -171,9 +175,9 @@ class LlmCalls:
     def take_rows(self, rows: Iterable[LlmRow]) -> None:
         """Add what ``to_rows`` gave."""
         for row in rows:
-            self._sum_of((row.provider, row.model, row.tag)).merge(_Sum.from_row(row))
+            self._sum_of((row.provider, row.model, row.tag)).merge(LlmSum.from_row(row))
 
-    def _sum_of(self, key: LlmKey) -> _Sum:
+    def _sum_of(self, key: LlmKey) -> LlmSum:
         found = self._rows.get(key)
         if found is not None:
             return found
@@ -187,7 +191,7 @@ class LlmCalls:
             self._named_rows += 1
         else:
             return self._sum_of((provider, OTHER, OTHER_TAG))
-        made = self._rows[key] = _Sum()
+        made = self._rows[key] = LlmSum()
         return made
 
     def _has_room(self, tag: str) -> bool:

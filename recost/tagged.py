@@ -54,6 +54,10 @@ class Tagged:
         for (tag, key), bucket in other._buckets.items():
             self._bucket_of(tag, key).merge(bucket)
 
+    def by_tag(self) -> Iterator[tuple[str, Bucket]]:
+        """As often as the tag has endpoints."""
+        return ((tag, bucket) for (tag, _), bucket in self._buckets.items())
+
     def latencies(self) -> Iterator[Latencies]:
         return (bucket.latencies for bucket in self._buckets.values())
 

@@ -9,7 +9,7 @@ The collector keeps two ``Window`` for each open window: what is committed, and 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import KeysView
+from collections.abc import ItemsView, Iterator, KeysView
 from typing import Optional
 
 import msgspec
@@ -17,7 +17,7 @@ import msgspec
 from recost.bucket import Bucket, BucketKey, Row, to_int64
 from recost.event import UNDECODABLE, CallEvent, LlmEvent
 from recost.latency import EXACT_LIMIT
-from recost.llm_rows import LlmCalls, LlmRow
+from recost.llm_rows import LlmCalls, LlmRow, LlmSum
 from recost.tagged import Tagged, TaggedRow
 from recost.wire import WindowSummary, iso_time
 
@@ -71,6 +71,18 @@ class Window:
 
     def keys(self) -> KeysView[BucketKey]:
         return self._buckets.keys()
+
+    def buckets(self) -> ItemsView[BucketKey, Bucket]:
+        """The whole truth."""
+        return self._buckets.items()
+
+    def by_tag(self) -> Iterator[tuple[str, Bucket]]:
+        """A view of them."""
+        return self._tagged.by_tag()
+
+    def by_model(self) -> Iterator[tuple[tuple[str, str], LlmSum]]:
+        """Another one."""
+        return self._llm.by_model()
 
     def add(self, key: BucketKey, event: CallEvent, cost_pico_usd: int = 0) -> None:  # noqa: C901 - hot, so no calls
         """Count ``event`` in the bucket ``key``. How many buckets there may be is the caller's to watch."""

@@ -20,7 +20,7 @@ from tests.reporting import entry, window, write
 START_S = 1_795_000_000
 
 
-def at(second: float, calls: int = 1) -> bytes:
+def at(second: float, calls: int = 1):
     start = iso_time(int((START_S + second) * 10**9))
     return window(entry(calls=calls, cents=0.5), start=start, end=start)
 

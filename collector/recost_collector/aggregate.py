@@ -14,6 +14,7 @@ from recost.ring.reader import Record
 from recost.session import Session
 from recost_collector.changes import Changes, Part, StoredFrame
 from recost_collector.credits import Held
+from recost_collector.live import Live
 from recost_collector.open_window import OpenWindow
 from recost_collector.source import Source
 
@@ -34,6 +35,7 @@ class Aggregation:
         self._windows: dict[str, OpenWindow] = {}
         self._next_frame_id = next_frame_id
         self._on_close = on_close
+        self.live = Live()
 
     @property
     def is_empty(self) -> bool:
@@ -98,6 +100,7 @@ class Aggregation:
         """Close the session's window, if there is anything in it."""
         window = self._windows[session_id]
         if window.count:
+            self.live.add(window.fresh)
             self._on_close(window, window.close(wall_ns, self._next_frame_id))
 
     def close_due(self, alive: Collection[str], older_waits: Callable[[str], bool], now: float, wall_ns: int) -> bool:
@@ -132,6 +135,7 @@ class Aggregation:
     def committed(self) -> None:
         """That transaction is done."""
         for window in self._windows.values():
+            self.live.add(window.fresh)
             window.committed()
 
     def forget(self, used: Collection[str]) -> list[str]:

@@ -44,6 +44,24 @@ def ask(directory: str, request: Request) -> Optional[Answer]:
         box.withdraw(name)
 
 
+def ask_who_leads(directory: str, request: Request) -> Optional[Answer]:
+    """The answer of the one who leads now; None when there was none in the request's time.
+
+    For what is not worth leading for. Raises ``OSError`` when the directory takes no request.
+    """
+    box = RequestBox(directory)
+    name, until = box.post(request), time.monotonic() + request.timeout_s
+    try:
+        wake_leader(directory)
+        answer = box.answer_to(name)
+        while answer is None and time.monotonic() < until:
+            time.sleep(POLL_S)
+            answer = box.answer_to(name)
+        return answer
+    finally:
+        box.withdraw(name)
+
+
 @contextlib.contextmanager
 def logging_to_stderr() -> Iterator[None]:
     """What a leader has to say, for one that leads in a command: a line each and no traceback."""

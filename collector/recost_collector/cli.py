@@ -20,6 +20,9 @@ OK, UNHEALTHY, USAGE, NOT_RUNNING, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 _EXAMPLES = """examples:
   recost-collector status                  how rings, spool and delivery stand
   recost-collector report --since 7d       what the last week cost, from the local files
+  recost-collector report --html spend.html
+                                           the same as a page with charts
+  recost-collector top                     what is being called now, by all workers
   recost-collector flush                   deliver now what was recorded, and say what came of it
   recost-collector spool list              what waits on disk, and what was refused and why
   recost-collector doctor                  what is wrong with this host, and what to do
@@ -59,6 +62,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_run(commands)
     _add_status(commands)
     _add_report(commands)
+    _add_top(commands)
     _add_doctor(commands)
     _add_steering(commands)
     return parser
@@ -90,6 +94,12 @@ def _add_report(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     from recost_collector import report  # noqa: PLC0415 - each command imports what it needs when it is needed
 
     report.add_command(commands)
+
+
+def _add_top(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
+    from recost_collector import top  # noqa: PLC0415 - each command imports what it needs when it is needed
+
+    top.add_command(commands)
 
 
 def _add_doctor(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

@@ -96,6 +96,10 @@ class Desk:
         if request is None:
             self._done_with.add(name)
             return False
+        if request.want == "watch":
+            self._box.reply(name, Answer(watched=self._service.live.look(time.monotonic())))
+            self._done_with.add(name)
+            return False
         self._cases[name] = Case(request, self._service)
         return True
 

@@ -64,6 +64,11 @@ class OpenWindow:
         return self._committed.count + self._delta.count
 
     @property
+    def fresh(self) -> Window:
+        """What came in since the last commit."""
+        return self._delta
+
+    @property
     def holds_credits(self) -> bool:
         """Calls of the session are still to go without an estimate."""
         return bool(self._credits)

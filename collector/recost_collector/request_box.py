@@ -24,6 +24,7 @@ import msgspec
 
 from recost.event import UNDECODABLE
 from recost.paths import make_private_dir
+from recost_collector.live import Watched
 from recost_collector.spool_place import is_private_dir
 
 FOLDER = "requests"
@@ -38,14 +39,14 @@ STALE_S = MOST_SECONDS + 60.0
 ID_LENGTH = 16
 OURS = re.compile(r"[0-9a-f]{16}\.(ask|answer)~?")
 
-Want = Literal["flush", "retry", "delete"]
+Want = Literal["flush", "retry", "delete", "watch"]
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
 
 logger = logging.getLogger("recost_collector")
 
 
 class Request(msgspec.Struct, frozen=True):
-    """``retry`` and ``delete`` are about parked windows: all, or those that ``destination`` and ``ids`` leave."""
+    """``watch`` wants figures; ``retry``, ``delete`` parked windows: all, or those that the filters leave."""
 
     want: Want
     timeout_s: _Seconds = 5.0
@@ -74,6 +75,7 @@ class Answer(msgspec.Struct):
     """False: the time was up before."""
     trouble: str = ""
     """What keeps the collector from doing it."""
+    watched: Optional[Watched] = None
 
 
 _Read = TypeVar("_Read", Request, Answer)

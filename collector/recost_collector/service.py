@@ -58,6 +58,7 @@ class Service:
         self._spool = spool
         self._still_leads = still_leads
         self._aggregation = Aggregation(kept.sessions, spool.next_frame_id, self._on_close)
+        self.live = self._aggregation.live
         self._telling = Telling(rings, spool.epoch)
         self._changes = Changes()
         self._commit_wanted = False
@@ -96,6 +97,7 @@ class Service:
         if self._commit_is_due(clock):
             self._commit(clock)
         self._tell()
+        self.live.tick(clock.now)
         self._idle_turns = 0 if worked else self._idle_turns + 1
 
     @property

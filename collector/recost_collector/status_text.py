@@ -11,7 +11,7 @@ from recost_collector.status import DestinationStatus, RingStatus, Status
 
 def to_text(status: Status) -> str:
     """One screen: the verdict first."""
-    lines = [_headline(status), *_leader_text(status)]
+    lines = [headline(status), *_leader_text(status)]
     lines.extend(f"problem            {problem}" for problem in status.problems)
     lines.extend(_holdings_text(status))
     for other in status.elsewhere:
@@ -42,7 +42,8 @@ def _holdings_text(status: Status) -> list[str]:
     return lines
 
 
-def _headline(status: Status) -> str:
+def headline(status: Status) -> str:
+    """The verdict in a line."""
     if status.exit_code == 0 and not status.leading:
         return "idle: nothing to collect, no collector needed"
     if status.exit_code == 0:

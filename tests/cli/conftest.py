@@ -33,3 +33,18 @@ def doctor(capsys: pytest.CaptureFixture[str]) -> Command:
 @pytest.fixture
 def purge(capsys: pytest.CaptureFixture[str]) -> Command:
     return Command(capsys, "purge")
+
+
+@pytest.fixture
+def top(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys, "top")
+
+
+@pytest.fixture
+def status(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys, "status")
+
+
+@pytest.fixture
+def report(capsys: pytest.CaptureFixture[str]) -> Command:
+    return Command(capsys, "report")
