@@ -203,7 +203,7 @@ def test_parked_windows_are_shown_with_the_reason_they_were_parked_for() -> None
     done = cli("status")
 
     assert done.returncode == 1
-    assert "1 windows are parked" in done.stdout
+    assert "1 window is parked" in done.stdout
     assert "will not take them: no such project (404)" in done.stdout
 
 
@@ -213,7 +213,9 @@ def test_a_closed_pipe_is_no_error() -> None:
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("command", ["", "run", "status", "report", "flush", "spool", "spool list", "doctor", "purge"])
+@pytest.mark.parametrize(
+    "command", ["", "run", "status", "report", "top", "flush", "spool", "spool list", "doctor", "purge"]
+)
 def test_help_is_there(command: str) -> None:
     done = cli(*command.split(), "--help")
 

@@ -82,11 +82,12 @@ def _add_run(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> N
 def _add_status(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "status",
-        help="how rings, spool and delivery stand",
-        description="Reads shared memory and the spool, so it answers also when the collector hangs."
+        help="whether all is well, and if not, why and what to do",
+        description="Says whether all is well, and if not, why and what to do, then how rings, spool and delivery"
+        " stand. Reads shared memory and the spool, so it answers also when the collector hangs."
         " Exit code 0: fine or idle, 1: unhealthy, 3: nobody collects although something waits.",
     )
-    command.add_argument("--json", action="store_true", help="one JSON object instead of text")
+    command.add_argument("--json", action="store_true", help="one JSON object instead of text: docs/status.schema.json")
     command.set_defaults(act=_status)
 
 
@@ -138,10 +139,15 @@ def _run(_arguments: argparse.Namespace) -> int:
 
 
 def _status(arguments: argparse.Namespace) -> int:
-    from recost_collector import status, status_text  # noqa: PLC0415 - each command imports what it needs, when it does
+    import shutil  # noqa: PLC0415 - each command imports what it needs, when it does
+
+    from recost_collector import status, status_text  # noqa: PLC0415 - the same
+    from recost_collector.paint import Painter  # noqa: PLC0415 - the same
 
     found = status.gather()
-    sys.stdout.write(status.to_json(found) if arguments.json else status_text.to_text(found))
+    width = shutil.get_terminal_size((0, 0)).columns
+    text = status.to_json(found) if arguments.json else status_text.to_text(found, Painter(sys.stdout), width)
+    sys.stdout.write(text)
     return found.exit_code
 
 

@@ -11,7 +11,7 @@ from recost.windows import Window
 from recost_collector.figures import money, plural, printable
 from recost_collector.open_window import read_delta
 
-MOST_LINES = 8
+MOST_LINES = 3
 """On a screen."""
 
 

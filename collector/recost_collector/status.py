@@ -36,7 +36,7 @@ from recost_collector.ring_peek import RingPeek, beat, peek
 from recost_collector.spool import SPOOL_FILE, SpoolTrouble
 from recost_collector.spool_peek import open_to_read
 from recost_collector.spool_place import ID_FILE
-from recost_collector.status_judge import judge
+from recost_collector.status_judge import Trouble, judge
 
 BEAT_WAIT_S = 2.0
 """A leader turns at least five times a second; this long without a turn, it hangs."""
@@ -97,6 +97,7 @@ class Status(msgspec.Struct):
     open_sessions: int
     """Sessions with events in an open window in the spool."""
     problems: list[str]
+    """Each of ``troubles`` in a line."""
     exit_code: int = 0
     other_layouts: dict[str, str] = {}
     """Rings that this version leaves alone."""
@@ -104,6 +105,12 @@ class Status(msgspec.Struct):
     """The same of the directory for rings that ``runtime_dir`` does not take, if there are any or one was in use."""
     open_llm_spend: list[Spend] = []
     """LLM calls in open windows, by model and tag, the dearest first."""
+    troubles: list[Trouble] = []
+    """What is not well, the worst first."""
+
+    def note(self, troubles: list[Trouble]) -> None:
+        """These are all there are."""
+        self.troubles, self.problems = troubles, list(map(str, troubles))
 
 
 def gather() -> Status:
@@ -116,10 +123,11 @@ def gather() -> Status:
         if not elsewhere:
             raise
         status = nothing(first)
-        status.problems.append(str(exc))
+        status.note([Trouble(str(exc))])
     for other in elsewhere:
         text = f"degraded: {len(other.rings)} rings are in {other.runtime_dir}, for {first} took none"
-        status.problems += [text, *other.problems]
+        mend = "recost-collector doctor says why"
+        status.note([*status.troubles, Trouble(text, mend), *other.troubles])
         status.exit_code = max(status.exit_code, other.exit_code, 1)
     status.elsewhere = elsewhere
     return status
@@ -217,8 +225,8 @@ def _read_spool(directory: str, status: Status) -> None:
         with open_to_read(os.path.dirname(path)) as db:
             _read_rows(db, status)
     except (SpoolTrouble, TypeError, *UNDECODABLE) as exc:
-        text = f"the spool cannot be read: {exc}; the collector moves it aside at its next start: {path}"
-        status.problems.append(text)
+        text = f"the spool cannot be read: {exc}: {path}"
+        status.note([Trouble(text, "the collector moves it aside at its next start")])
 
 
 def _read_rows(db: sqlite3.Connection, status: Status) -> None:

@@ -4,50 +4,86 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
+from recost_collector.figures import plural
+
 if TYPE_CHECKING:
     from recost_collector.status import DestinationStatus, RingStatus, Status
 
 
+class Trouble(msgspec.Struct):
+    """Something that is not well. ``mend``: what to do about it; may be empty."""
+
+    text: str
+    mend: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.text}: {self.mend}" if self.mend else self.text
+
+
 def judge(status: Status) -> None:
     """Find what is not well, the worst first, with what to do; set the exit code."""
-    problems = status.problems
-    holds = bool(status.rings or status.open_sessions or any(found.waiting for found in status.destinations))
-    if not status.leading and holds:
+    troubles = [*_collector_troubles(status), *status.troubles]
+    if not status.leading and _holds(status):
         status.exit_code = 3
-        problems.append("no collector runs although something waits: the next call of a worker starts one, or run one")
-    elif status.leading and status.beating is False:
-        problems.append("the collector holds its lock and does nothing: a worker replaces it after 10 s, or end it")
-    if status.leader is not None and status.leading and status.leader.trouble:
-        problems.append(f"degraded: {status.leader.trouble}")
-    problems.extend(problem for found in status.destinations for problem in _destination_problems(found))
-    problems.extend(_ring_problems(status.rings))
+    troubles.extend(trouble for found in status.destinations for trouble in _destination_troubles(found))
+    troubles.extend(_ring_troubles(status.rings))
     if status.refused:
         names = ", ".join(status.refused)
-        problems.append(f"{len(status.refused)} files in the runtime directory are no rings: {names}")
-    if problems and status.exit_code == 0:
+        text = f"{len(status.refused)} files in the runtime directory are no rings: {names}"
+        troubles.append(Trouble(text, "recost-collector doctor --rings says what they are"))
+    status.note(troubles)
+    if troubles and status.exit_code == 0:
         status.exit_code = 1
 
 
-def _ring_problems(rings: list[RingStatus]) -> list[str]:
-    problems = []
+def _holds(status: Status) -> bool:
+    return bool(status.rings or status.open_sessions or any(found.waiting for found in status.destinations))
+
+
+def _collector_troubles(status: Status) -> list[Trouble]:
+    troubles = []
+    if not status.leading and _holds(status):
+        mend = "the next call of a worker starts one, or run: recost-collector run"
+        troubles.append(Trouble("no collector runs although something waits", mend))
+    elif status.leading and status.beating is False:
+        mend = "a worker replaces it after 10 s, or end it"
+        troubles.append(Trouble("the collector holds its lock and does nothing", mend))
+    if status.leader is not None and status.leading and status.leader.trouble:
+        troubles.append(Trouble(f"degraded: {status.leader.trouble}"))
+    return troubles
+
+
+def _ring_troubles(rings: list[RingStatus]) -> list[Trouble]:
+    troubles = []
     dropped, lost = sum(ring.dropped for ring in rings), sum(ring.lost for ring in rings)
     if dropped:
-        problems.append(f"{dropped:,} calls were not recorded because a ring was full: raise ring_bytes")
+        troubles.append(Trouble(f"{dropped:,} calls were not recorded because a ring was full", "raise ring_bytes"))
     if lost:
-        problems.append(f"up to {lost:,} calls were lost because another program damaged a ring, or none could be made")
-    return problems
+        text = f"up to {lost:,} calls were lost because another program damaged a ring, or none could be made"
+        troubles.append(Trouble(text, "recost-collector doctor says which"))
+    return troubles
 
 
-def _destination_problems(found: DestinationStatus) -> list[str]:
-    problems = []
+def _destination_troubles(found: DestinationStatus) -> list[Trouble]:
+    troubles = []
     if found.suspended:
-        problems.append(f"delivery to {found.destination} is suspended, the key was refused: set a valid api_key")
+        text = f"delivery to {found.destination} is suspended, the key was refused"
+        troubles.append(Trouble(text, "set a valid api_key"))
     if found.parked:
         reasons = ", ".join(found.parked_reasons[:3])
-        problems.append(
-            f"{found.parked} windows are parked, {found.destination} will not take them: {reasons};"
-            " recost-collector spool retry tries them again, spool delete --parked loses them"
-        )
+        text = f"{_windows_are(found.parked)} parked, {found.destination} will not take them: {reasons}"
+        mend = "recost-collector spool retry tries them again, spool delete --parked loses them"
+        troubles.append(Trouble(text, mend))
     if found.waiting and found.last_error_at_ms > found.delivered_at_ms and not found.suspended:
-        problems.append(f"{found.waiting} windows wait for {found.destination}: {found.last_error}")
-    return problems
+        text = f"{_windows_are(found.waiting)} waiting for {found.destination}: {found.last_error}"
+        mend = (
+            "they are tried again by themselves; recost-collector flush does it now, doctor --reach asks for an answer"
+        )
+        troubles.append(Trouble(text, mend))
+    return troubles
+
+
+def _windows_are(number: int) -> str:
+    return f"{plural(number, 'window')} {'is' if number == 1 else 'are'}"

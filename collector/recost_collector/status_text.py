@@ -1,45 +1,47 @@
-"""A ``Status`` as one screen of text: the verdict first, then what it rests on."""
+"""A ``Status`` as one screen of text: the verdict and what to do first, then what it rests on."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 
-from recost_collector.figures import ago
+from recost_collector.figures import ago, count, percent, plural, printable
 from recost_collector.open_spend import spend_text
+from recost_collector.paint import Painter
 from recost_collector.status import DestinationStatus, RingStatus, Status
+from recost_collector.table import Column, draw
+
+MOST_TROUBLES = 4
+MOST_PROJECTS = 5
+MOST_DESTINATIONS = 4
+"""On one screen; --json has all of them."""
+_RINGS = [
+    Column("WORKERS"),
+    Column("RECORDED"),
+    Column("BACKLOG"),
+    Column("DROPPED"),
+    Column("PIDS", is_text=True, spare_rank=1),
+    Column("PROJECT / ENVIRONMENT", is_text=True),
+]
+_DESTINATIONS = [
+    Column("WAITING"),
+    Column("PARKED"),
+    Column("DELIVERED"),
+    Column("DROPPED"),
+    Column("LAST", spare_rank=1),
+    Column("DESTINATION", is_text=True),
+]
+_MORE = "more: recost-collector top (what is called now), report (what it cost), doctor (what else is wrong)"
 
 
-def to_text(status: Status) -> str:
-    """One screen: the verdict first."""
-    lines = [headline(status), *_leader_text(status)]
-    lines.extend(f"problem            {problem}" for problem in status.problems)
-    lines.extend(_holdings_text(status))
+def to_text(status: Status, painter: Painter, width: int) -> str:
+    """``width`` of the terminal; 0: as wide as it gets."""
+    colour = "red" if status.exit_code else "green"
+    lines = [painter.paint(printable(headline(status)), colour), *_troubles(status, painter), ""]
+    lines += [*_leader(status), *_holdings(status, width)]
     for other in status.elsewhere:
-        lines += ["", *_leader_text(other), *_holdings_text(other)]
-    return "\n".join(lines) + "\n"
-
-
-def _leader_text(status: Status) -> list[str]:
-    lines = [f"runtime directory  {status.runtime_dir}"]
-    if status.leader is not None and status.leading:
-        leader = status.leader
-        since = _ago(leader.started_at_ms)
-        who = f"pid {leader.pid}, {leader.kind}, recost {leader.version}, epoch {leader.epoch}"
-        lines.append(f"collector          {who}, {since}")
-        lines.append(f"spool              {leader.spool}")
-    return lines
-
-
-def _holdings_text(status: Status) -> list[str]:
-    lines = [*_rings_text(status.rings), *_destinations_text(status.destinations), *spend_text(status.open_llm_spend)]
-    if status.other_layouts:
-        lines.append(
-            f"\nleft alone         {len(status.other_layouts)} rings of another layout, for a recost that reads it"
-        )
-    if any(status.totals.values()):
-        totals = ", ".join(f"{name} {value:,}" for name, value in status.totals.items() if value)
-        lines.append(f"\nworkers gone       {totals}")
-    return lines
+        lines += ["", *_leader(other), *_holdings(other, width)]
+    return "\n".join([*lines, "", _MORE, ""])
 
 
 def headline(status: Status) -> str:
@@ -47,35 +49,99 @@ def headline(status: Status) -> str:
     if status.exit_code == 0 and not status.leading:
         return "idle: nothing to collect, no collector needed"
     if status.exit_code == 0:
-        return f"all is well: {len(status.rings)} worker rings"
-    return "not well: " + status.problems[0]
+        waiting = sum(found.waiting for found in status.destinations)
+        delivery = f"{plural(waiting, 'window')} on the way" if waiting else "nothing waits"
+        return f"all is well: {plural(len(status.rings), 'worker')}, {delivery}"
+    return f"not well: {status.troubles[0].text}"
 
 
-def _rings_text(rings: list[RingStatus]) -> list[str]:
-    if not rings:
-        return []
-    lines = [
-        "",
-        f"{'worker':>9}  {'recorded':>9}  {'backlog':>9}  {'dropped':>7}  project / environment -> destination",
-    ]
+def _troubles(status: Status, painter: Painter) -> list[str]:
+    lines = []
+    for number, trouble in enumerate(status.troubles[:MOST_TROUBLES]):
+        if number:
+            lines.append(painter.paint(printable(f"and: {trouble.text}"), "red"))
+        if trouble.mend:
+            lines.append(painter.paint(printable(f"  to do: {trouble.mend}"), "yellow"))
+    more = len(status.troubles) - MOST_TROUBLES
+    return [*lines, f"and {more} more: recost-collector status --json"] if more > 0 else lines
+
+
+def _leader(status: Status) -> list[str]:
+    lines = []
+    if status.leader is not None and status.leading:
+        leader = status.leader
+        who = f"pid {leader.pid}, {leader.kind}, recost {leader.version}, leads since {_ago(leader.started_at_ms)}"
+        lines.append(f"collector          {who}")
+        lines.append(f"spool              {leader.spool}")
+    lines.insert(1, f"runtime directory  {status.runtime_dir}")
+    return list(map(printable, lines))
+
+
+def _holdings(status: Status, width: int) -> list[str]:
+    lines = [*_rings(status.rings, width), *_destinations(status.destinations, width)]
+    lines += spend_text(status.open_llm_spend)
+    if status.other_layouts:
+        lines += [
+            "",
+            f"left alone         {len(status.other_layouts)} rings of another layout, for a recost that reads it",
+        ]
+    if any(status.totals.values()):
+        totals = ", ".join(f"{name} {value:,}" for name, value in status.totals.items() if value)
+        lines += ["", f"workers gone       {totals}"]
+    return lines
+
+
+def _rings(rings: Sequence[RingStatus], width: int) -> list[str]:
+    """A row for each project and environment, however many workers it has."""
+    projects: dict[str, list[RingStatus]] = {}
     for ring in rings:
-        gone = "" if ring.alive is not False else " (gone)"
-        project = f"{ring.project or 'default'} / {ring.environment} -> {ring.destination}{gone}"
-        lines.append(f"{ring.pid:>9}  {ring.recorded:>9,}  {ring.backlog_bytes:>8,}B  {ring.dropped:>7,}  {project}")
-    return lines
+        projects.setdefault(f"{ring.project or 'default'} / {ring.environment}", []).append(ring)
+    rows = [[*_ring_cells(found), printable(name)] for name, found in sorted(projects.items())]
+    return _table(_RINGS, rows, MOST_PROJECTS, [*_ring_cells(rings)[:4], "", "all"], width)
 
 
-def _destinations_text(destinations: list[DestinationStatus]) -> list[str]:
-    if not destinations:
+def _ring_cells(rings: Sequence[RingStatus]) -> list[str]:
+    return [
+        count(len(rings)),
+        count(sum(ring.recorded for ring in rings)),
+        percent(sum(ring.backlog_bytes for ring in rings), sum(ring.capacity_bytes for ring in rings)),
+        count(sum(ring.dropped for ring in rings)),
+        " ".join(f"{ring.pid}(gone)" if ring.alive is False else str(ring.pid) for ring in rings),
+    ]
+
+
+def _destinations(destinations: Sequence[DestinationStatus], width: int) -> list[str]:
+    worst_first = sorted(destinations, key=lambda found: (-found.parked, -found.waiting, -found.delivered_at_ms))
+    rows = [
+        [
+            *_counts([found]),
+            _ago(found.delivered_at_ms) if found.delivered_at_ms else "never",
+            printable(found.destination),
+        ]
+        for found in worst_first
+    ]
+    return _table(_DESTINATIONS, rows, MOST_DESTINATIONS, [*_counts(destinations), "", "all"], width)
+
+
+def _counts(found: Sequence[DestinationStatus]) -> list[str]:
+    return [
+        count(sum(each.waiting for each in found)),
+        count(sum(each.parked for each in found)),
+        count(sum(each.delivered for each in found)),
+        count(sum(each.dropped for each in found)),
+    ]
+
+
+def _table(columns: list[Column], rows: list[list[str]], most: int, total: list[str], width: int) -> list[str]:
+    """With a total where there is something to add up. Empty without rows."""
+    if not rows:
         return []
-    lines = ["", f"{'waiting':>9}  {'parked':>9}  {'delivered':>9}  {'dropped':>7}  destination"]
-    for found in destinations:
-        last = f", last {_ago(found.delivered_at_ms)}" if found.delivered_at_ms else ""
-        counts = f"{found.waiting:>9,}  {found.parked:>9,}  {found.delivered:>9,}  {found.dropped:>7,}"
-        lines.append(f"{counts}  {found.destination}{last}")
-        if found.last_error and found.last_error_at_ms >= found.delivered_at_ms:
-            lines.append(f"{'':>42}last error {_ago(found.last_error_at_ms)}: {found.last_error}")
-    return lines
+    if len(rows) > most:
+        total = [*total[:-1], f"all, {len(rows) - most:,} more are in --json"]
+    if len(rows) > 1:
+        return ["", *draw(columns, [*rows[:most], total], width).lines]
+    drawn = draw(columns, rows, width).lines
+    return ["", *drawn[:-2], drawn[-1]]  # without the rule: there is nothing to add up
 
 
 def _ago(at_ms: int) -> str:

@@ -42,7 +42,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
         metavar="S",
         help="seconds between two looks (default: 1)",
     )
-    command.set_defaults(act=_run)
+    command.set_defaults(act=_run, ends_by_ctrl_c=True)
 
 
 def _run(arguments: argparse.Namespace) -> int:

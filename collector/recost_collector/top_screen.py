@@ -47,7 +47,8 @@ def frame(seen: Look, by: Optional[str], height: int) -> RenderableType:
 
 
 def _verdict(seen: Look) -> Text:
-    problems = [*([seen.trouble] if seen.trouble else []), *seen.status.problems[1:]]
+    mends = [f"to do: {trouble.mend}" for trouble in seen.status.troubles[:1] if trouble.mend]
+    problems = [*([seen.trouble] if seen.trouble else []), *mends, *seen.status.problems[1:]]
     is_well = not seen.status.exit_code and not seen.trouble
     text = Text(printable(headline(seen.status)), style="bold green" if is_well else "bold red")
     for problem in problems[:3]:
@@ -66,7 +67,7 @@ def _summary(seen: Look) -> Text:
     now = f"{workers}   now: {_rate(_per_s(total.recent_calls, span))} calls/s, "
     now += f"{money(round(_per_s(total.recent_cost, span) * _HOUR))} an hour"
     since = ago(time.time_ns() // 1_000_000 - watched.since_ms)
-    return Text(f"{now}   since {since} ago: {plural(total.calls, 'call')}, {money(total.cost)}")
+    return Text(f"{now}   in {since}: {plural(total.calls, 'call')}, {money(total.cost)}")
 
 
 def _views(watched: Watched, by: Optional[str]) -> list[tuple[str, list[Row]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import signal
@@ -17,6 +18,7 @@ from recost.ring.layout import HEAD
 from recost.session import Session
 from recost_collector import llm_log
 from recost_collector.leading import lead
+from recost_collector.paint import Painter
 from recost_collector.status import gather
 from recost_collector.status_text import to_text
 from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, total, turn_until
@@ -315,7 +317,7 @@ def test_status_shows_what_llms_cost_in_open_windows() -> None:
     dearest = status.open_llm_spend[0]
     assert (dearest.model, dearest.tag, dearest.calls, dearest.cost_usd) == ("gpt-4o", "feature 9", 1, 0.1)
     assert sum(found.unpriced for found in status.open_llm_spend) == 1
-    text = to_text(status)
+    text = to_text(status, Painter(io.StringIO()), 0)
     assert "LLM, open windows  $0.5500 for 11 calls" in text
     assert "$0.1000  openai gpt-4o [feature 9]  1 call" in text
-    assert "and 3 more" in text
+    assert "and 8 more" in text

@@ -1,0 +1,133 @@
+"""``recost-collector status``: one screen that says whether all is well, and JSON as it is documented."""
+
+from __future__ import annotations
+
+import json
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import msgspec
+import pytest
+
+from recost.ring.layout import HEARTBEAT
+from recost_collector.status import Status
+from tests.cli.hosts import Command, cloud_session, foreground, leave_window, runtime_files
+from tests.collector.collecting import Worker, file_session, runtime, total
+from tests.harness import free_port, wait_until
+
+SCHEMA = Path(__file__).parents[2] / "docs" / "status.schema.json"
+SCREEN_LINES = 24
+
+
+def documented() -> Any:
+    return json.loads(SCHEMA.read_text("utf-8"))
+
+
+def checked(found: Any) -> Any:
+    """``found``, which has the documented fields and no others."""
+    schema = documented()
+    for definition in schema["$defs"].values():
+        definition["additionalProperties"] = False
+    jsonschema.validate(found, schema)
+    return found
+
+
+def without_descriptions(schema: Any) -> Any:
+    if isinstance(schema, dict):
+        return {key: without_descriptions(value) for key, value in schema.items() if key != "description"}
+    return [without_descriptions(value) for value in schema] if isinstance(schema, list) else schema
+
+
+def test_the_schema_names_and_explains_every_field() -> None:
+    schema = documented()
+
+    assert schema["$schema"].endswith("2020-12/schema")
+    told = {key: schema[key] for key in ("$ref", "$defs")}
+    assert without_descriptions(told) == without_descriptions(msgspec.json.schema(Status))
+    for definition in schema["$defs"].values():
+        assert all(field["description"].endswith(".") for field in definition["properties"].values())
+
+
+@pytest.fixture
+def workers() -> Iterator[list[Worker]]:
+    """Thirty of them, of twelve projects."""
+    found = [Worker(file_session(f"shop-{number % 12}"), capacity=1 << 16) for number in range(30)]
+    yield found
+    for worker in found:
+        worker.leave()
+
+
+def test_a_healthy_host_is_one_screen_however_many_workers_it_has(status: Command, workers: list[Worker]) -> None:
+    with foreground():
+        for worker in workers:
+            worker.calls(2)
+            worker.ask_for_flush()
+        wait_until(lambda: all(worker.is_settled() for worker in workers), what="the flush")
+        assert status() == 0
+        text = status.text
+        found = checked(status.json())
+
+    lines = text.splitlines()
+    assert lines[0] == "all is well: 30 workers, nothing waits"
+    assert len(lines) <= SCREEN_LINES
+    assert len(found["rings"]) == 30
+    assert found["troubles"] == found["problems"] == []
+    assert next(line.split() for line in lines if line.startswith("     30"))[1:4] == ["60", "0.0%", "0"]
+
+
+def test_an_idle_host(status: Command) -> None:
+    assert status() == 0
+    assert status.text.startswith("idle: nothing to collect, no collector needed\n")
+    assert checked(status.json())["leader"] is None
+    assert runtime_files() == []
+
+
+def test_a_broken_host_says_what_to_do_below_each_trouble(status: Command) -> None:
+    """Nobody collects although a window waits, a ring was full, and something else lies about."""
+    leave_window(cloud_session(free_port()), calls=2)
+    worker = Worker(file_session())
+    while worker.call():
+        pass
+    garbage = Path(runtime()) / "ring-garbage"
+    garbage.write_bytes(b"nothing")
+
+    assert status() == 3
+
+    lines = status.text.splitlines()
+    assert lines[:2] == [
+        "not well: no collector runs although something waits",
+        "  to do: the next call of a worker starts one, or run: recost-collector run",
+    ]
+    assert [line[:20] for line in lines if line.startswith("and: ")] == [
+        "and: 1 calls were not recorded"[:20],
+        "and: 1 files in the runtime"[:20],
+    ]
+    assert sum(line.startswith("  to do: ") for line in lines) == 3
+    found = checked(status.json())
+    assert [trouble["text"] in problem for trouble, problem in zip(found["troubles"], found["problems"])] == [True] * 3
+    garbage.unlink()
+    worker.leave()
+
+
+def test_a_hung_host(status: Command) -> None:
+    worker = Worker(file_session())
+    with foreground() as process:
+        wait_until(lambda: worker.ring.words[HEARTBEAT], what="a heartbeat")
+        process.send_signal(signal.SIGSTOP)
+        worker.call()
+
+        assert status() == 1
+        assert status.text.splitlines()[:2] == [
+            "not well: the collector holds its lock and does nothing",
+            "  to do: a worker replaces it after 10 s, or end it",
+        ]
+        found = checked(status.json())
+        assert (found["leading"], found["beating"], found["leader"]["pid"]) == (True, False, process.pid)
+
+        process.send_signal(signal.SIGCONT)
+        worker.ask_for_flush()
+        wait_until(lambda: total() == 1, what="the call")
+        worker.leave()
