@@ -72,10 +72,10 @@ class Page:
         x, y = self.ask(f"(b => [b.x + b.width / 2, b.y + b.height / 2])({box})")
         self.send("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
 
-    def picture(self, path: Path) -> None:
-        """The whole page as PNG."""
+    def picture(self, path: Path, height: int) -> None:
+        """The upper part of the page as PNG."""
         size = self.send("Page.getLayoutMetrics")["cssContentSize"]
-        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": min(height, size["height"]), "scale": 1}
         shot = self.send("Page.captureScreenshot", format="png", clip=clip, captureBeyondViewport=True)
         path.write_bytes(base64.b64decode(shot["data"]))
 

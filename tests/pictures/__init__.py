@@ -1,0 +1,1 @@
+"""The pictures of the README, taken from a real run: ``scripts/pictures``."""
