@@ -56,9 +56,10 @@ class Supervisor:
         self._socket.close()
 
 
-@pytest.fixture(params=["path", "abstract"])
+@pytest.fixture
 def supervisor(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Supervisor]:
-    address = str(tmp_path / "notify") if request.param == "path" else f"@recost-test-{secrets.token_hex(8)}"
+    is_abstract = getattr(request, "param", "") == "abstract"
+    address = f"@recost-test-{secrets.token_hex(8)}" if is_abstract else str(tmp_path / "notify")
     made = Supervisor(address)
     yield made
     made.close()
@@ -75,6 +76,7 @@ def service(supervisor: Supervisor, **environ: str) -> Iterator[subprocess.Popen
             process.kill()
 
 
+@pytest.mark.parametrize("supervisor", ["path", "abstract"], indirect=True)
 def test_it_is_ready_when_it_leads_beats_while_it_turns_and_says_that_it_stops(supervisor: Supervisor) -> None:
     with service(supervisor, **ENVIRON) as process:
         heard = supervisor.hear_until("READY=1")
