@@ -21,6 +21,7 @@ from recost_collector.drain import Rings
 from recost_collector.open_window import OpenWindow
 from recost_collector.source import Source
 from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble
+from recost_collector.spool_room import SpoolRoom
 from recost_collector.telling import Telling
 from recost_collector.totals import Totals
 
@@ -34,11 +35,7 @@ DRAIN_BYTES = 64 << 10
 DRAIN_S = 0.2
 """How long a turn may drain before it goes on to commit."""
 PROBE_S = 1.0
-TELL_AGAIN_S = 60.0
-"""A disk that is full lets a small commit through now and then: workers hear of it again only after so long."""
 STAY_FOR_DELIVERY_S = 600.0
-DROP_SHARE = 8
-"""One part in so many of what waits is dropped at a time when the spool's file is at its bound."""
 
 logger = logging.getLogger("recost_collector")
 
@@ -65,9 +62,7 @@ class Service:
         self._committed_at = 0.0
         self._probed_at = 0.0
         self._idle_turns = 0
-        self._spool_max_bytes = 0
-        self._spool_trouble = ""
-        self._trouble_told_at = -TELL_AGAIN_S
+        self._room = SpoolRoom(spool, delivery, self._telling)
         self._totals = Totals(kept.counters)
         self._say_at_start: list[Notice] = []
         self._last_ring_at = time.monotonic()
@@ -135,7 +130,7 @@ class Service:
     @property
     def spool_trouble(self) -> str:
         """Why the spool takes nothing now; empty: it does."""
-        return self._spool_trouble
+        return self._room.trouble
 
     def finish(self, timeout_s: float) -> None:
         """The end in good order, with one delivery attempt for everything, bounded by ``timeout_s``."""
@@ -169,7 +164,9 @@ class Service:
             self._aggregation.meet(source, self._changes)
             self._telling.welcome(source, self.delivery)
             self.delivery.register(source.registration, self._changes, is_new=not source.committed.position)
-            self._adjust_limits(source)
+            session = source.registration.session
+            self._idle_exit_s = session.collector_idle_exit_s  # the newest wish counts
+            self._room.raise_limit(session.spool_max_bytes)
             while self._say_at_start:
                 self._telling.tell_all(self._say_at_start.pop())
         if clock.now - self._probed_at < PROBE_S:
@@ -180,20 +177,12 @@ class Service:
         self.delivery.forget_keys(frozenset(source.destination_id for source in self.rings.sources.values()))
         self.delivery.forget_unused(self._aggregation.sessions.values(), clock.wall_ms, self._changes)
 
-    def _adjust_limits(self, source: Source) -> None:
-        """The spool is shared, so the largest wish counts; of the idle times the newest."""
-        session = source.registration.session
-        self._idle_exit_s = session.collector_idle_exit_s
-        if session.spool_max_bytes > self._spool_max_bytes:
-            self._spool_max_bytes = session.spool_max_bytes
-            self._spool.limit(session.spool_max_bytes)
-
     def _drain(self, clock: Clock, time_s: float) -> bool:
         """Take from every ring in turn until all are dry or the time is up. True when there was anything.
 
         The next turn begins with those that this one did not come to.
         """
-        if self._spool_trouble:
+        if self._room.trouble:
             return False  # what cannot be committed stays in the rings, which count what they refuse
         waiting = collections.deque(source for source in self.rings.sources.values() if source.is_waiting)
         worked = bool(waiting)
@@ -252,14 +241,13 @@ class Service:
         moved = [source for source in self.rings.sources.values() if source.reader.cursor != source.committed]
         self._gather(moved)
         if self._changes:
-            self._make_room()
+            self._room.make(self._changes)
             try:
                 self._spool.commit(self._changes)
             except (Fenced, SpoolDamaged) as exc:
                 raise LostLead(str(exc)) from exc
             except SpoolTrouble as exc:
-                self._tell_trouble(str(exc), clock.now)
-                self._drop_for_room()
+                self._commit_wanted = self._room.refused(str(exc), clock.now, self._changes) or self._commit_wanted
                 return
             self._after_commit(moved)
         self._commit_wanted = False  # also when what was wanted has changed nothing
@@ -277,7 +265,7 @@ class Service:
 
     def _after_commit(self, moved: list[Source]) -> None:
         changes, self._changes = self._changes, Changes()
-        self._spool_trouble = ""
+        self._room.took()
         self._totals.committed(changes.counters)
         self._aggregation.committed()
         for source in moved:
@@ -293,27 +281,6 @@ class Service:
             self.rings.reap(self.rings.sources[name])
         used = {source.session_id for source in self.rings.sources.values()} | self.delivery.session_ids()
         self._changes.forgotten_sessions = self._aggregation.forget(used)
-
-    def _make_room(self) -> None:
-        over = self.delivery.spooled_bytes - self._spool_max_bytes
-        if self._spool_max_bytes and over > 0:
-            dropped = self.delivery.drop_oldest(over, self._changes)
-            logger.warning("the spool is full, the oldest frames are dropped: frames=%d", dropped)
-
-    def _drop_for_room(self) -> None:
-        """Full although the frames are within their bound: other rows have taken the room. The next try comes soon."""
-        if self._spool.is_at_limit():
-            dropped = self.delivery.drop_oldest(self.delivery.spooled_bytes // DROP_SHARE + 1, self._changes)
-            self._commit_wanted = bool(dropped)
-            logger.warning("the spool is at its bound, the oldest frames are dropped: frames=%d", dropped)
-
-    def _tell_trouble(self, reason: str, now: float) -> None:
-        if not self._spool_trouble and now - self._trouble_told_at >= TELL_AGAIN_S:
-            self._trouble_told_at = now
-            logger.warning("the spool takes nothing, events wait in the rings: %s", reason)
-            text = f"the collector cannot write its spool, events wait in shared memory: {reason}"
-            self._telling.tell_all(Notice("degraded", text))
-        self._spool_trouble = reason
 
     def _tell(self) -> None:
         self._telling.tell(self._aggregation.part_of, self.delivery)

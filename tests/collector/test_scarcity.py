@@ -126,6 +126,6 @@ def test_a_spool_at_its_bound_drops_the_oldest_and_goes_on() -> None:
     turn_until(leadership, worker.is_settled, what="the flush")
 
     assert lane.state.dropped
-    assert not leadership.service._spool_trouble
+    assert not leadership.service.spool_trouble
     worker.leave()
     leadership.give_back()
