@@ -30,7 +30,7 @@ RUNTIME_FILES = re.compile(
     r"(ring|new)-[0-9a-f]{32}|key-[0-9a-f]{20}~?|mark-[0-9a-f]{8}|leader\.(lock|json~?)|spawn\.lock|wake|spool-id~?"
     f"|{STATE_FILES.pattern}"
 )
-SPOOL_FILES = re.compile(r"spool\.sqlite3.*|spool\.lock|[0-9a-f]{20}\.intent~?|quarantine\.bin")
+SPOOL_FILES = re.compile(r"spool\.sqlite3.*|spool\.lock|[0-9a-f]{20}\.intent(\.new)?|quarantine\.bin")
 TELEMETRY_FILES = re.compile(f".*{re.escape(SUFFIX)}", re.DOTALL)
 SPOOL_NAME = "[0-9a-f]" * 16
 WINDOW_START = b'{"protocolVersion"'

@@ -138,9 +138,11 @@ def test_files_whose_names_only_resemble_ours_stay(purge: Command) -> None:
     spool = Path(os.environ["RECOST_STATE_DIR"]) / ("a" * 16)
     spool.mkdir(mode=0o700, parents=True)
     (spool / "letter.intent").write_text("mine")
+    unfinished = spool / f"{'a' * 20}.intent.new"
+    unfinished.touch()
 
     assert purge("--yes") == 0
-    assert purge.text == "no files of recost\n"
+    assert purge.text.splitlines()[1:] == [f"  {unfinished}  0 B", "removed: 1 file"]
     assert sorted(file.name for file in folder.iterdir()) == sorted(names)
     assert (spool / "letter.intent").exists()
 
