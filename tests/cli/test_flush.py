@@ -135,7 +135,7 @@ def test_a_stopped_collector_is_named_in_time(flush: Command, monkeypatch: pytes
 
 
 def test_ctrl_c_before_the_outcome_is_known_is_no_success(flush: Command) -> None:
-    with stopped():
+    with collector():  # it leads, and does nothing before the end
         worker = Worker(file_session())
         worker.call()
         before = signal.signal(signal.SIGINT, signal.default_int_handler)
