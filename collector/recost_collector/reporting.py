@@ -6,7 +6,7 @@ import argparse
 import shutil
 import sys
 from datetime import datetime, timezone
-from typing import Optional, TextIO
+from typing import Optional
 
 from recost.paths import absolute, local_dir
 from recost_collector import figures
@@ -32,21 +32,21 @@ def run(arguments: argparse.Namespace) -> int:
         history.read(directory, arguments.project)
     except OSError as exc:
         if arguments.dir or not isinstance(exc, FileNotFoundError):  # before the first call there is no directory
-            _write(sys.stderr, f"recost-collector report: cannot read {figures.printable(directory)}: {exc.strerror}\n")
+            sys.stderr.write(f"recost-collector report: cannot read {figures.printable(directory)}: {exc.strerror}\n")
             return UNREACHABLE
     nothing = "" if history.windows else _why_nothing(history, directory, arguments.project)
     if arguments.html is not None:
         _write_page(history, directory, arguments)
     elif arguments.json:
-        _write(sys.stdout, to_json(history, directory, arguments.project, arguments.by))
+        sys.stdout.write(to_json(history, directory, arguments.project, arguments.by))
     elif arguments.csv:
-        _write(sys.stdout, to_csv(history, arguments.by))
+        sys.stdout.write(to_csv(history, arguments.by))
     else:
         width = shutil.get_terminal_size((0, 0)).columns
-        _write(sys.stdout, nothing or to_text(history, directory, arguments.by, width))
+        sys.stdout.write(nothing or to_text(history, directory, arguments.by, width))
         nothing = ""
-    _write(sys.stderr, nothing)
-    _write(sys.stderr, _troubles(history))
+    sys.stderr.write(nothing)
+    sys.stderr.write(_troubles(history))
     return UNREACHABLE if history.unread else OK
 
 
@@ -77,7 +77,7 @@ def _write_page(history: History, directory: str, arguments: argparse.Namespace)
     with open(path, "w", encoding="utf-8") as file:
         file.write(page)
     cost = figures.money(history.books().total().cost_pico_usd)
-    _write(sys.stdout, f"{figures.printable(path)}: {figures.plural(history.windows, 'window')}, {cost}\n")
+    sys.stdout.write(f"{figures.printable(path)}: {figures.plural(history.windows, 'window')}, {cost}\n")
 
 
 def _troubles(history: History) -> str:
@@ -87,9 +87,3 @@ def _troubles(history: History) -> str:
         for (path, reason), number in history.skipped.items()
     ]
     return "".join(f"recost-collector report: {figures.printable(line)}\n" for line in lines)
-
-
-def _write(stream: TextIO, text: str) -> None:
-    """A character that the terminal's encoding lacks becomes ``?``."""
-    encoding = stream.encoding or "utf-8"
-    stream.write(text.encode(encoding, "replace").decode(encoding))

@@ -7,8 +7,6 @@ import io
 import os
 from typing import Any, Optional
 
-import msgspec
-
 from recost.bucket import PICO_USD_PER_CENT, to_int64
 from recost_collector import figures
 from recost_collector.books import GROUPINGS, ranking
@@ -50,7 +48,7 @@ def to_json(history: History, directory: str, project: Optional[str], by: str) -
         "skippedLines": skipped,
         "unreadFiles": [_as_utf8(path) for path in history.unread],
     }
-    return msgspec.json.format(msgspec.json.encode(found), indent=2).decode() + "\n"
+    return figures.as_json(found)
 
 
 def to_csv(history: History, by: str) -> str:
