@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import time
 import weakref
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple, Optional
@@ -50,7 +50,8 @@ class LlmCall(Mark):
         "stream_number",
     )  # fmt: skip
 
-    def __init__(self, owner: object, place: Place, model: object, tag: str) -> None:
+    def __init__(self, owner: object, place: Callable[[], Place], model: object, tag: str) -> None:
+        """``place`` is asked where no HTTP call was captured."""
         super().__init__(tag)
         self.owner = id(owner)
         """Which SDK client makes it."""
@@ -158,9 +159,12 @@ class LlmCall(Mark):
         self._detach()
         runtime = _runtime.current
         carrier = self.carrier
-        if runtime is None or (carrier is None and (self.is_excluded or runtime.excludes(self._as_call()))):
+        if runtime is None:
             return
-        event = self._to_event(_seller(tuple(runtime.settings.custom_providers), self._place), ending, ended_ns)
+        place = self._place() if carrier is None else Place(carrier.scheme, carrier.netloc, carrier.path)
+        if carrier is None and (self.is_excluded or runtime.excludes(self._as_call(place))):
+            return
+        event = self._to_event(_seller(tuple(runtime.settings.custom_providers), place), ending, ended_ns)
         if carrier is not None:
             event.method, event.netloc, event.path = carrier.method, carrier.netloc, carrier.path
         _runtime.record_llm(event)
@@ -198,8 +202,8 @@ class LlmCall(Mark):
             ending=ending,
         )
 
-    def _as_call(self) -> CallEvent:
-        scheme, netloc, path = self._place
+    def _as_call(self, place: Place) -> CallEvent:
+        scheme, netloc, path = place
         return CallEvent(self._at_ns, 0, "POST", scheme, netloc, path[:MAX_PATH], 0, 0, 0)
 
 

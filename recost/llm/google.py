@@ -57,11 +57,15 @@ class _Google(Patchable):
         """The call, and the arguments to go on with."""
         asked = kwargs.get("model")
         model = asked.rpartition("/")[2] if isinstance(asked, str) else asked
-        url = urlsplit(str(models._api_client._http_options.base_url))  # noqa: SLF001 - nothing public says it
-        place = Place(url.scheme, netloc_of(url.scheme, url.hostname or "", url.port), f"{url.path.rstrip('/')}/models")
         tag, config = _take_tag(kwargs.get("config"))
+        place = functools.partial(_place_of, models)
         call = LlmCall(models, place, model, tag or current_feature() or self.default_tag)
         return call, kwargs if config is None else {**kwargs, "config": config}
+
+
+def _place_of(models: Any) -> Place:
+    url = urlsplit(str(models._api_client._http_options.base_url))  # noqa: SLF001 - nothing public says it
+    return Place(url.scheme, netloc_of(url.scheme, url.hostname or "", url.port), f"{url.path.rstrip('/')}/models")
 
 
 def _take_tag(config: Any) -> tuple[str, Any]:

@@ -60,7 +60,8 @@ class Sdk(Patchable):
             return None
         tag, bare = call_tags.take(options.extra_json)
         body = options.json_data if isinstance(options.json_data, dict) else {}
-        call = LlmCall(client, _place_of(client, path), body.get("model"), tag or current_feature() or self.default_tag)
+        place = functools.partial(_place_of, client, path)
+        call = LlmCall(client, place, body.get("model"), tag or current_feature() or self.default_tag)
         changed = {} if bare is options.extra_json else {"extra_json": bare}
         if self.inject_stream_usage and path in USAGE_PATHS and _leaves_usage_open(body, bare) and not _is_raw(options):
             asked = {**(body.get("stream_options") or {}), "include_usage": True}
