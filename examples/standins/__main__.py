@@ -26,8 +26,9 @@ def main(arguments: list[str]) -> int:
         except OSError as exc:
             print(f"cannot listen: {exc}", file=sys.stderr)
             return NOT_BINDABLE
+        interrupted = _heed_signals()  # before anybody can know that we listen, and interrupt us
         _say(providers, cloud, as_json=options.json)
-        _until_interrupted()
+        interrupted.wait()
         print(json.dumps({"calls": providers.total(), "windows": len(cloud.unique_windows())}), flush=True)
     return 0
 
@@ -57,11 +58,11 @@ def _say(providers: ProviderStandIn, cloud: CloudStandIn, *, as_json: bool) -> N
     print(f"{'recost':10} {cloud.url:24} stands in for the recost service", flush=True)
 
 
-def _until_interrupted() -> None:
-    done = threading.Event()
+def _heed_signals() -> threading.Event:
+    interrupted = threading.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: done.set())
-    done.wait()
+        signal.signal(number, lambda *_: interrupted.set())
+    return interrupted
 
 
 if __name__ == "__main__":
