@@ -17,6 +17,7 @@ from typing import Any, NamedTuple, Optional
 from recost import _runtime
 from recost._capture.wrap import contained
 from recost.event import MAX_NAME, MAX_PATH, CallEvent, Ending, LlmEvent, host_of
+from recost.hosts import is_loopback
 from recost.llm.aliases import SELF_HOSTED, canonical
 from recost.llm.marks import Mark, current_mark, enter
 from recost.llm.prices import counts, price_list
@@ -24,7 +25,7 @@ from recost.llm.usage import normalise, tier_of
 from recost.providers import ProviderRegistry
 from recost.session import ProviderDef
 
-LOOPBACK = frozenset({"localhost", "::1", "0.0.0.0"})  # noqa: S104 - compared with, never bound
+ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - compared with, never bound: who connects to it, connects to this machine
 ATTACHED = "_recost_llm_call"
 """Under this name an HTTP response knows the call that it belongs to, until that is over."""
 
@@ -214,4 +215,4 @@ def _seller(custom: tuple[ProviderDef, ...], place: Place) -> str:
     found = ProviderRegistry(custom).match_parts(place.netloc, place.path)
     if found is not None:
         return canonical(found.provider)
-    return SELF_HOSTED if host in LOOPBACK or host.startswith("127.") else host[:MAX_NAME] or SELF_HOSTED
+    return SELF_HOSTED if host == ANY_ADDRESS or is_loopback(host) else host[:MAX_NAME] or SELF_HOSTED
