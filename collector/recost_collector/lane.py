@@ -166,8 +166,11 @@ class Lane:
 
     def surplus(self) -> list[StoredFrame]:
         """The oldest frames beyond what may wait here; not the one that is under way."""
-        over = len(self.frames) - (self._patience.max_waiting or len(self.frames))
-        return [frame for frame in self.frames if frame is not self.under_way][:over] if over > 0 else []
+        bound = self._patience.max_waiting
+        if not bound or len(self.frames) <= bound:
+            return []
+        waiting = [frame for frame in self.frames if frame is not self.under_way]
+        return waiting[: len(waiting) - bound] if len(waiting) > bound else []
 
     def drop(self, frame: StoredFrame) -> Verdict:
         """Lose a frame that is not under way: there is no room."""
