@@ -63,7 +63,7 @@ def test_the_text_says_what_the_rest_and_its_percentiles_are(place: Place, capsy
 
     lines = text_of(capsys, "--by", "tag").splitlines()
 
-    assert set(lines[10]) == {"─"}
+    assert set(lines[10]) == {"-"}
     assert lines[6:12] == [
         "TAG         CALLS  ERRORS  ERROR %  P50 MAX  P95 MAX     COST",
         "checkout       10       1    10.0%    10 ms   5.00 s  $0.0400",
