@@ -118,7 +118,7 @@ def _try(sdk: str, python: Path) -> Column:
         command = [python, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-W", "default", f"--junitxml={found}"]
         environ = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, (ROOT, ROOT / "collector")))}
         told = subprocess.run(
-            [*map(str, command), f"tests/llm/test_{sdk}.py"],
+            [*map(str, command), *_tests(sdk)],
             check=False,
             cwd=ROOT,
             env=environ,
@@ -133,6 +133,10 @@ def _try(sdk: str, python: Path) -> Column:
     if failed:
         print(told.stdout)
     return Column(PACKAGES[sdk], version, styles)
+
+
+def _tests(sdk: str) -> list[str]:
+    return sorted(str(path) for path in Path(__file__).parent.glob(f"test_{sdk}*.py"))
 
 
 def _styles(found: Path) -> dict[str, str]:
