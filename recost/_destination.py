@@ -13,7 +13,8 @@ from collections.abc import Mapping
 
 from recost._version import __version__
 from recost.config import RecostConfig
-from recost.paths import absolute, local_dir, make_dirs, mount_namespace
+from recost.origins import mount_namespace
+from recost.paths import absolute, local_dir, make_dirs
 from recost.session import Destination, Registration, Session
 
 PROXY_SCHEMES = ("all", "http", "https", "no")

@@ -20,7 +20,7 @@ from recost._starts import Starts
 from recost._version import __version__
 from recost.leader import HANDOVER_SIGNAL, has_leader, read_leader, sign_of_life, wake_leader
 from recost.notice import Notice
-from recost.paths import process_start
+from recost.origins import process_start
 from recost.ring.files import RingFile
 from recost.ring.layout import (
     FLUSH_ERROR,

@@ -18,7 +18,7 @@ import msgspec
 from recost._forks import open_unshared
 from recost._system import fcntl
 from recost.event import UNDECODABLE
-from recost.paths import pid_namespace, process_start
+from recost.origins import pid_namespace, process_start
 
 LEADER_LOCK = "leader.lock"
 LEADER_INFO = "leader.json"

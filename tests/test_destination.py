@@ -11,7 +11,7 @@ import pytest
 from recost import _version, session
 from recost._destination import proxies, registration
 from recost.config import RecostConfig, resolve
-from recost.paths import mount_namespace
+from recost.origins import mount_namespace
 from recost.session import ProviderDef
 from tests.harness import run_child
 

@@ -9,14 +9,14 @@ from pathlib import Path
 
 import pytest
 
-from recost import paths
+from recost import origins, paths
 from recost.paths import runtime_dir, runtime_dirs
 from tests.harness import run_child
 from tests.unprivileged import NOBODY, as_nobody, as_root, folder_of_all
 
 open_place = pytest.fixture(folder_of_all)
 
-BOOT = paths.boot_id().hex()[:8]
+BOOT = origins.boot_id().hex()[:8]
 UID = os.geteuid()
 
 
@@ -182,25 +182,25 @@ def test_state_does_not_stay_on_a_network_file_system(tmp_path: Path, monkeypatc
 def test_the_boot_id_is_the_kernels():
     said = Path("/proc/sys/kernel/random/boot_id").read_text("ascii").strip().replace("-", "")
 
-    assert paths.boot_id().hex() == said
-    assert len(paths.boot_id()) == 16
+    assert origins.boot_id().hex() == said
+    assert len(origins.boot_id()) == 16
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_namespaces_are_inodes():
-    assert paths.pid_namespace() == os.stat("/proc/self/ns/pid").st_ino > 0
-    assert paths.mount_namespace() == os.stat("/proc/self/ns/mnt").st_ino > 0
+    assert origins.pid_namespace() == os.stat("/proc/self/ns/pid").st_ino > 0
+    assert origins.mount_namespace() == os.stat("/proc/self/ns/mnt").st_ino > 0
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc")
 def test_a_process_has_the_same_start_time_whatever_its_name():
     """The name in /proc/PID/stat may hold brackets and spaces."""
-    began = paths.process_start(os.getpid())
+    began = origins.process_start(os.getpid())
 
     def child() -> None:
-        mine = paths.process_start(os.getpid())
+        mine = origins.process_start(os.getpid())
         Path("/proc/self/comm").write_text("a) R 1 (b c")
-        assert paths.process_start(os.getpid()) == mine >= began > 0
+        assert origins.process_start(os.getpid()) == mine >= began > 0
 
     assert run_child(child) == 0
 
@@ -209,5 +209,5 @@ def test_a_process_that_is_gone_has_no_start_time():
     child = subprocess.Popen([sys.executable, "-c", ""])
     child.wait()
 
-    assert paths.process_start(child.pid) == 0
-    assert paths.process_start(0) == 0
+    assert origins.process_start(child.pid) == 0
+    assert origins.process_start(0) == 0

@@ -14,7 +14,7 @@ import time
 import zlib
 from collections.abc import Callable
 
-from recost.paths import boot_id
+from recost.origins import boot_id
 from recost.ring.files import RING_PREFIX
 from recost.ring.reader import Cursor
 from recost_collector.changes import FINISHED, Changes, DestinationState, Kept, StoredFrame

@@ -8,7 +8,8 @@ import time
 from typing import Optional
 
 from recost.leader import LEADER_INFO, LEADER_LOCK, Leader, read_leader, sign_of_life
-from recost.paths import WRITABLE_BY_OTHERS, pid_namespace, runtime_dirs
+from recost.origins import pid_namespace
+from recost.paths import WRITABLE_BY_OTHERS, runtime_dirs
 from recost.ring.files import RING_PREFIX, UNFINISHED_PREFIX
 from recost_collector.figures import as_json, size
 from recost_collector.ring_facts import CollectorFacts, DirectoryReport, Findings, Problem, RingReport

@@ -13,7 +13,7 @@ from typing import Optional
 
 from recost import session
 from recost.event import UNDECODABLE
-from recost.paths import boot_id
+from recost.origins import boot_id
 from recost.ring.files import RING_PREFIX, UNFINISHED_PREFIX, RingFile, abandon_unfinished, open_ring
 from recost.ring.layout import CLOSED, HEAD, NOTICES, TAIL, BadRing
 from recost.ring.reader import UNKNOWN, Cursor

@@ -12,7 +12,7 @@ from typing import Optional
 from recost import __version__
 from recost.leader import Leader, LeaderKind, show_life, write_leader
 from recost.notice import Notice
-from recost.paths import pid_namespace, process_start
+from recost.origins import pid_namespace, process_start
 from recost_collector.adoption import Adoption
 from recost_collector.changes import Changes, Kept
 from recost_collector.courier import Couriers

@@ -17,7 +17,7 @@ import time
 from functools import partial
 from typing import NamedTuple, Optional
 
-from recost.paths import boot_id, pid_namespace
+from recost.origins import boot_id, pid_namespace
 from recost.ring.files import UNFINISHED_PREFIX
 from recost.ring.layout import HEARTBEAT, WORD
 from recost_collector.ring_autopsy import examine

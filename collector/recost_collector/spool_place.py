@@ -19,7 +19,8 @@ from typing import NamedTuple, Optional
 from filelock import FileLock, Timeout
 
 from recost.leader import read_leader
-from recost.paths import boot_id, lesser_state_dir, open_private_dir, state_dir
+from recost.origins import boot_id
+from recost.paths import lesser_state_dir, open_private_dir, state_dir
 from recost_collector.election import new_file_lock
 from recost_collector.spool import SPOOL_FILE, Spool, SpoolTrouble
 from recost_collector.spool_file import ASIDE

@@ -16,7 +16,8 @@ import msgspec
 from recost import session
 from recost.event import UNDECODABLE
 from recost.leader import LEADER_LOCK, Leader, has_leader, read_leader
-from recost.paths import check_private_dir, process_start, runtime_dirs
+from recost.origins import process_start
+from recost.paths import check_private_dir, runtime_dirs
 from recost.ring.files import RING_PREFIX
 from recost.ring.layout import (
     DROPPED_BIG,

@@ -21,7 +21,8 @@ from typing import Any, NamedTuple
 
 from recost._forks import open_unshared
 from recost._system import fcntl
-from recost.paths import boot_id, make_private_dir, pid_namespace, process_start
+from recost.origins import boot_id, pid_namespace, process_start
+from recost.paths import make_private_dir
 from recost.ring.holes import fill_holes
 from recost.ring.layout import (
     HEADER_WORDS,

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 import recost
-from recost.paths import boot_id, runtime_dir, runtime_dirs
+from recost.origins import boot_id
+from recost.paths import runtime_dir, runtime_dirs
 from tests.harness import run_child, start_child, wait_for_child
 from tests.processes.support import (
     Api,

@@ -24,7 +24,7 @@ from recost.leader import (
     write_leader,
 )
 from recost.notice import Notice
-from recost.paths import pid_namespace, process_start
+from recost.origins import pid_namespace, process_start
 from recost.ring.files import RingFile
 from recost.ring.layout import HEARTBEAT
 from recost.ring.notices import read_notices

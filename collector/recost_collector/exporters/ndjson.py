@@ -22,7 +22,8 @@ import msgspec
 
 from recost.event import UNDECODABLE
 from recost.notice import Notice
-from recost.paths import make_dirs, mount_namespace
+from recost.origins import mount_namespace
+from recost.paths import make_dirs
 from recost.session import Destination
 from recost_collector.exporters import INTENT, Frame, Lease, Retry
 from recost_collector.exporters.lines import NEWLINE, LineFile, holds

@@ -11,7 +11,7 @@ from typing import Optional
 from recost import _link
 from recost._spawn import Spawned, start_collector
 from recost.leader import Leader, read_leader
-from recost.paths import process_start
+from recost.origins import process_start
 from recost.ring.files import RING_PREFIX, RingFile, open_ring
 from recost.ring.layout import HEAD, BadRing
 from recost_collector.exporters import load_exporters
