@@ -20,6 +20,7 @@ SMOKE = Effort(0.005)
 ROOT = Path(__file__).parents[1]
 
 
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="it compares clients that cannot all be there on 3.9")
 @pytest.mark.parametrize("name", SUBJECTS)
 def test_a_subject_prints_its_rows(name: str, capsys: pytest.CaptureFixture[str]):
     rows = run(name, SMOKE)

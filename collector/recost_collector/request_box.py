@@ -133,6 +133,8 @@ class RequestBox:
         """For the leader. Never raises: who asked gives up by itself."""
         with contextlib.suppress(OSError):
             self._write(name + ANSWER, msgspec.json.encode(answer))
+            if not os.path.lexists(os.path.join(self.path, name + ASK)):  # withdrawn meanwhile
+                self._remove(name + ANSWER)
 
     def _write(self, name: str, packed: bytes) -> None:
         path = os.path.join(self.path, name)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import signal
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -41,6 +42,7 @@ def without_descriptions(schema: Any) -> Any:
     return [without_descriptions(value) for value in schema] if isinstance(schema, list) else schema
 
 
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="the oldest msgspec describes a type in other words")
 def test_the_schema_names_and_explains_every_field() -> None:
     schema = documented()
 

@@ -14,7 +14,7 @@ from typing import Any
 import urllib3
 
 import recost
-from recost.workers import multiprocessing as pools
+from recost.workers import multiprocessing as ours
 
 CHILDREN = 2
 CALLS = 12
@@ -39,7 +39,7 @@ def in_pool(pool: Any, url: str) -> int:
 
 def in_processes(context: Any, url: str, ending: str) -> int:
     """Children that end as ``ending`` says, right after their call has returned."""
-    children = [context.Process(target=call_and_end, args=(pools.initializer, url, ending)) for _ in range(CHILDREN)]
+    children = [context.Process(target=call_and_end, args=(ours.initializer, url, ending)) for _ in range(CHILDREN)]
     for child in children:
         child.start()
     for child in children:
@@ -48,7 +48,7 @@ def in_processes(context: Any, url: str, ending: str) -> int:
     return CHILDREN
 
 
-def call_and_end(start: pools.Initializer, url: str, ending: str) -> None:
+def call_and_end(start: ours.Initializer, url: str, ending: str) -> None:
     start()
     call(url)
     if ending == "_exit":
@@ -65,12 +65,12 @@ def run(kind: str, context: Any, url: str) -> int:
     futures = functools.partial(concurrent.futures.ProcessPoolExecutor, CHILDREN, mp_context=context)
     pools: dict[str, Callable[[], object]] = {
         "Pool": lambda: context.Pool(CHILDREN),
-        "Pool(initializer=)": lambda: context.Pool(CHILDREN, initializer=pools.initializer),
+        "Pool(initializer=)": lambda: context.Pool(CHILDREN, initializer=ours.initializer),
         "ProcessPoolExecutor": futures,
-        "ProcessPoolExecutor(initializer=)": lambda: futures(initializer=pools.initializer),
-        "recost Pool": lambda: pools.Pool(CHILDREN, context=context),
-        "recost Pool(own initializer)": lambda: pools.Pool(CHILDREN, own, (url,), context=context),
-        "recost ProcessPoolExecutor": lambda: pools.ProcessPoolExecutor(CHILDREN, context),
+        "ProcessPoolExecutor(initializer=)": lambda: futures(initializer=ours.initializer),
+        "recost Pool": lambda: ours.Pool(CHILDREN, context=context),
+        "recost Pool(own initializer)": lambda: ours.Pool(CHILDREN, own, (url,), context=context),
+        "recost ProcessPoolExecutor": lambda: ours.ProcessPoolExecutor(CHILDREN, context),
     }
     if kind not in pools:
         return in_processes(context, url, kind)

@@ -24,7 +24,7 @@ CALLS = """
 import os, signal, sys, urllib3, recost
 handle = recost.init(**eval(sys.argv[2]))
 for _ in range(12):
-    urllib3.request("GET", sys.argv[1])
+    urllib3.PoolManager().request("GET", sys.argv[1])
 """
 
 
@@ -66,7 +66,7 @@ def test_exit_starts_the_collector_that_no_look_has_started(api: Api):
     late = """
 import atexit, sys, urllib3, recost
 recost.init()
-atexit.register(urllib3.request, "GET", sys.argv[1])
+atexit.register(urllib3.PoolManager().request, "GET", sys.argv[1])
 """
     run_program("-c", late, api.url)
     assert delivered() == 1
@@ -74,7 +74,13 @@ atexit.register(urllib3.request, "GET", sys.argv[1])
 
 
 def test_sigterm_to_a_program_amid_its_calls_loses_at_most_the_one_under_way(api: Api):
-    endless = "import itertools, sys, urllib3, recost; recost.init()\nwhile True: urllib3.request('GET', sys.argv[1])"
+    endless = """
+import sys, urllib3, recost
+recost.init()
+pools = urllib3.PoolManager()
+while True:
+    pools.request("GET", sys.argv[1])
+"""
     with program("-c", endless, api.url) as process:
         wait_until(lambda: api.calls > 50)
         wait_for_leader()
@@ -102,7 +108,7 @@ def test_a_program_that_only_calls_this_machine_leaves_nothing(place: Place):
 import contextlib, recost, urllib3
 recost.init()
 with contextlib.suppress(urllib3.exceptions.HTTPError):
-    urllib3.request("GET", "http://127.0.0.1:9/", retries=False)
+    urllib3.PoolManager().request("GET", "http://127.0.0.1:9/", retries=False)
 """
     run_program("-c", refused)
     assert [path for folder in place for path in folder.rglob("*")] == []
@@ -122,10 +128,10 @@ def test_nothing_is_imported_after_init(api: Api, collector: str):
     """A module that one of our threads, or a first call, imports while the program forks hangs the child's import."""
     script = """
 import sys, urllib3, recost
-urllib3.request("GET", sys.argv[1])  # urllib3 imports with its first call
+urllib3.PoolManager().request("GET", sys.argv[1])  # urllib3 imports with its first call
 handle = recost.init(collector=sys.argv[2])
 known = set(sys.modules)
-urllib3.request("GET", sys.argv[1])
+urllib3.PoolManager().request("GET", sys.argv[1])
 assert handle.flush_blocking(60)
 handle.dispose()
 print(sorted(set(sys.modules) - known))

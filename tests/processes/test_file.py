@@ -20,7 +20,7 @@ PROGRAM = """
 import sys, urllib3, recost
 errors = []
 handle = recost.init(collector="external", on_error=errors.append)
-urllib3.request("GET", sys.argv[1])
+urllib3.PoolManager().request("GET", sys.argv[1])
 assert handle.flush_blocking(20)
 handle.dispose()  # which tells what there is to tell
 print(handle.last_flush_status.status, *errors)

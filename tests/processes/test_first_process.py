@@ -24,7 +24,7 @@ WORKER = """
 import sys, urllib3, recost, signal
 recost.init(collector="external", flush_interval_ms=3600000)
 for _ in range(7):
-    urllib3.request("GET", sys.argv[1])
+    urllib3.PoolManager().request("GET", sys.argv[1])
 print("called", flush=True)
 signal.pause()
 """

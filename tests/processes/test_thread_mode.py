@@ -15,7 +15,7 @@ SCRIPT = """
 import os, sys, time, urllib3, recost
 recost.init(collector="thread")
 for _ in range(12):
-    urllib3.request("GET", sys.argv[1])
+    urllib3.PoolManager().request("GET", sys.argv[1])
 print(sorted(os.listdir(os.environ["RECOST_RUNTIME_DIR"])))
 """
 

@@ -15,7 +15,7 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 
 def wsgi(environ: dict[str, Any], start_response: Callable[[str, list[tuple[str, str]]], object]) -> Iterable[bytes]:
-    assert urllib3.request("GET", f"{API}/wsgi", timeout=20).status == 200
+    assert urllib3.PoolManager().request("GET", f"{API}/wsgi", timeout=20).status == 200
     start_response("200 OK", [("Content-Type", "text/plain")])
     return [str(os.getpid()).encode()]
 

@@ -37,7 +37,7 @@ seen = []
 recost.install(seen.append)
 for _ in range(2):
     with recost.init() as handle, recost.feature_tag("checkout"):
-        assert urllib3.request("GET", sys.argv[1]).status == 200
+        assert urllib3.PoolManager().request("GET", sys.argv[1]).status == 200
         assert handle.flush_blocking() and recost.flush() and handle.last_flush_status is None
 assert [event.status_code for event in seen] == [200, 200]
 """
