@@ -53,7 +53,7 @@ class View:
 
 
 class TagView(View):
-    """By tag."""
+    """By tag. A window whose tags did not fit into one line (1 MB) may lift the rest's percentiles by tagged calls, too."""
 
     def add(self, window: Window) -> None:
         if not window.tag_metrics:
