@@ -53,7 +53,7 @@ class View:
 
 
 class TagView(View):
-    """By tag. A window whose tags did not fit into one line (1 MB) may lift the rest's percentiles by tagged calls, too."""
+    """By tag. Of a window whose tags did not fit into one line (1 MB), tagged calls may lift the rest's percentiles."""
 
     def add(self, window: Window) -> None:
         if not window.tag_metrics:
