@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sqlite3
 import struct
+import sys
 import zlib
 from collections.abc import Callable
 from pathlib import Path
@@ -34,6 +35,8 @@ from recost_collector.spool import SPOOL_FILE
 from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, total, turn_until
 
 DEEP = b"\x91" * 5000 + b"\xc0"
+DEEPER = b"\x91" * 12_000 + b"\xc0"
+"""From Python 3.12 on 10,000 levels are decoded, and a record has no room for more."""
 EVENT = CallEvent(1, 1, "GET", "https", "api.example.com", "/v1", 200, 1, 1)
 LARGEST = (1 << 63) - 1
 SESSION_BYTES, OFFSET = 5, 4
@@ -47,7 +50,10 @@ def _with_one_more_field(packed: bytes, field: bytes) -> bytes:
 @pytest.mark.parametrize(
     "payload",
     [
-        _with_one_more_field(encode(EVENT), DEEP),
+        pytest.param(
+            _with_one_more_field(encode(EVENT), DEEP),
+            marks=pytest.mark.skipif(sys.version_info >= (3, 12), reason="it is not too deep any more"),
+        ),
         encode(EVENT).replace(b"/v1", b"\xff\xfe\xfd"),
         encode(msgspec.structs.replace(EVENT, path="/" * MAX_BYTES)),
         b"\xdd\xff\xff\xff\xff",
@@ -83,7 +89,10 @@ def test_the_largest_numbers_in_every_field_make_a_window_that_others_can_read()
 
 @pytest.mark.parametrize(
     "spoil",
-    [lambda block: block.replace(b"shop", b"\xff\xfe\xfd\xfc"), lambda block: b"\x83" + block[1:] + b"\xa4more" + DEEP],
+    [
+        lambda block: block.replace(b"shop", b"\xff\xfe\xfd\xfc"),
+        lambda block: b"\x83" + block[1:] + b"\xa4more" + DEEPER,
+    ],
     ids=["no UTF-8", "nested too deep"],
 )
 def test_a_session_block_that_cannot_be_decoded_sets_its_ring_aside(spoil: Callable[[bytes], bytes]) -> None:
