@@ -77,6 +77,7 @@ def _reuse_without_check(family: Family) -> None:
         _live_in_a_namespace(family, 1)
 
     family.live(live)
+    family.check_delivered()
     family.bury()
 
 

@@ -114,6 +114,7 @@ def _url(place: Place, chance: random.Random) -> str:
 SPECIAL: dict[str, Callable[[random.Random], Any]] = {
     "custom_providers": _rules,
     "proxies": _pairs,
+    "llm_log": lambda chance: _some_fields(Destination, chance),
     "directory": lambda chance: (hostile.number(chance), hostile.number(chance)),
 }
 OF_TYPE: dict[type, Callable[[random.Random], Any]] = {
