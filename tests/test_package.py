@@ -8,6 +8,7 @@ import re
 import subprocess
 import sys
 import zipfile
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,16 @@ def run_python(code: str, environ: dict[str, str], cwd: Path = ROOT) -> str:
     ran = subprocess.run(command, env=environ, cwd=cwd, check=False, capture_output=True, text=True)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
+
+
+def test_the_oldest_versions_that_are_tried_are_the_lower_bounds():
+    lines = (ROOT / "tests" / "constraints" / "oldest.txt").read_text().split()
+    tried = dict(line.split("==") for line in lines)
+    found = [re.match(r"([\w-]+)>=([\d.]+)(.*)", required) for required in metadata.requires("recost") or ()]
+    bounds = [(one[1], one[2], one[3]) for one in found if one]
+
+    shipped = {name for name, _, marker in bounds if "tests" not in marker and "dev" not in marker}
+    assert {"msgspec", "filelock", "urllib3", "websockets", "rich", "flask"} <= shipped
+    assert shipped <= tried.keys()
+    for name, bound, _ in bounds:
+        assert name not in tried or f"{tried[name]}.".startswith(f"{bound}."), name
