@@ -58,10 +58,10 @@ Steps = tuple[Rates, ...]
 
 
 def read_steps(prices: Mapping[str, Written]) -> Steps:
-    """The rates that ``prices`` mean. Raises ValueError for what no price can be."""
+    """The rates that ``prices`` mean. Raises ValueError, saying what would be right, for what no price can be."""
     unknown = sorted(set(prices) - {*MAIN, *PARTS})
     if unknown:
-        raise ValueError(f"unknown price {unknown[0]!r}: want some of {', '.join((*MAIN, *PARTS))}")
+        raise ValueError(f"some of {', '.join((*MAIN, *PARTS))}, and no {unknown[0]!r}")
     stepped = {name: _steps_of(name, written) for name, written in prices.items()}
     starts = sorted({start for steps in stepped.values() for start, _ in steps} | {-1})
     return tuple(_rates(start, {name: _at(steps, start) for name, steps in stepped.items()}) for start in starts)
@@ -96,20 +96,20 @@ def _steps_of(name: str, written: Written) -> list[tuple[int, int]]:
     first, *rest = written if isinstance(written, list) else [written]
     steps = [(-1, first), *rest]
     if not all(isinstance(step, (list, tuple)) and len(step) == 2 for step in steps):
-        raise ValueError(f"{name}={written!r}: want a number, or [number, [tokens, number], …]")
+        raise ValueError(f"{name} as a number or [number, [tokens, number], …], not {written!r}")
     return sorted((_threshold(name, start), _pico(name, price)) for start, price in steps)
 
 
 def _threshold(name: str, start: object) -> int:
     if type(start) is not int or start < -1:
-        raise ValueError(f"{name}: {start!r} is no number of tokens")
+        raise ValueError(f"whole numbers of tokens in {name}, not {start!r}")
     return start
 
 
 def _pico(name: str, price: object) -> int:
     """Per token from dollars per million, per one from dollars per thousand."""
     if isinstance(price, bool) or not isinstance(price, (int, float)) or not 0 <= price < MAX_PRICE:
-        raise ValueError(f"{name}={price!r}: want US dollars, 0 or more")
+        raise ValueError(f"{name} in US dollars, 0 or more, not {price!r}")
     return round(price * (1_000_000_000 if name in {"request", "web_search"} else 1_000_000))
 
 
