@@ -1,4 +1,4 @@
-"""What LLM calls have cost in the windows that are open, by model and tag: read from the spool, for ``status``."""
+"""The windows that are open, read from the spool: how many, and what their LLM calls have cost, by model and tag."""
 
 from __future__ import annotations
 
@@ -35,6 +35,14 @@ def read_open_spend(db: sqlite3.Connection) -> list[Spend]:
     entries = window.summary("", "", "", start_ns=0, end_ns=0).llm_metrics
     spend = [Spend(e.provider, e.model, e.feature_tag, e.request_count, e.unpriced_count, e.cost_usd) for e in entries]
     return sorted(spend, key=lambda found: (-found.cost_usd, -found.calls))
+
+
+def count_open_sessions(db: sqlite3.Connection) -> int:
+    """Sessions with calls in their open window. Raises what decoding does.
+
+    Estimates that are still to be taken off lie there, too, and nobody waits for them.
+    """
+    return len({name for name, body in db.execute("SELECT session, body FROM deltas") if read_delta(body).count})
 
 
 def spend_text(spend: list[Spend]) -> list[str]:

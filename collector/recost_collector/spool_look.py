@@ -12,6 +12,7 @@ import msgspec
 from recost import session
 from recost.event import UNDECODABLE
 from recost.paths import lesser_state_dir, runtime_dirs, state_dir
+from recost_collector.open_spend import count_open_sessions
 from recost_collector.spool import SpoolTrouble
 from recost_collector.spool_peek import open_to_read
 from recost_collector.spool_place import ID_FILE, spool_dirs
@@ -73,7 +74,7 @@ def _read(directory: str, runtime: str) -> KeptSpool:
     spool = KeptSpool(directory, runtime)
     try:
         with open_to_read(directory) as db:
-            spool.open_windows = db.execute("SELECT count(DISTINCT session) FROM deltas").fetchone()[0]
+            spool.open_windows = count_open_sessions(db)
             spool.windows = list(_windows(db))
     except (SpoolTrouble, TypeError, ValueError, *UNDECODABLE) as exc:
         spool.trouble = f"the spool cannot be read: {exc}; the collector moves it aside at its next start"

@@ -32,7 +32,7 @@ from recost.ring.layout import (
 )
 from recost_collector.changes import DestinationState, with_status
 from recost_collector.figures import as_json
-from recost_collector.open_spend import Spend, read_open_spend
+from recost_collector.open_spend import Spend, count_open_sessions, read_open_spend
 from recost_collector.ring_peek import RingPeek, beat, peek
 from recost_collector.spool import SPOOL_FILE, SpoolTrouble
 from recost_collector.spool_peek import open_to_read
@@ -233,7 +233,7 @@ def _read_spool(directory: str, status: Status) -> None:
 def _read_rows(db: sqlite3.Connection, status: Status) -> None:
     for name, value in db.execute("SELECT name, value FROM meta WHERE name LIKE 'count.%'"):
         status.totals[name.partition(".")[2]] = value
-    status.open_sessions = db.execute("SELECT count(DISTINCT session) FROM deltas").fetchone()[0]
+    status.open_sessions = count_open_sessions(db)
     status.open_llm_spend = read_open_spend(db)
     waiting = {
         row[0]: row[1:]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import signal
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ import jsonschema
 import msgspec
 import pytest
 
+from recost.event import LlmEvent, encode
 from recost.ring.layout import HEARTBEAT
 from recost_collector.status import Status
 from tests.cli.hosts import Command, cloud_session, foreground, leave_window, runtime_files
-from tests.collector.collecting import Worker, file_session, runtime, total
+from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
 from tests.harness import free_port, wait_until
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "status.schema.json"
@@ -85,6 +87,18 @@ def test_an_idle_host(status: Command) -> None:
     assert status.text.startswith("idle: nothing to collect, no collector needed\n")
     assert checked(status.json())["leader"] is None
     assert runtime_files() == []
+
+
+def test_an_estimate_that_a_tracked_call_still_takes_off_is_nothing_that_waits(status: Command) -> None:
+    worker = Worker(file_session())
+    assert worker.writer.offer(encode(LlmEvent(time.time_ns(), 1, "openai", "gpt-4o", 10, 5, 0, 75, by_hand=True)))
+    worker.leave()
+    with collector() as leadership:
+        turn_until(leadership, lambda: not Path(worker.ring.path).exists(), what="its ring to go")
+    assert total() == 1
+
+    assert status() == 0
+    assert status.text.startswith("idle: nothing to collect, no collector needed\n")
 
 
 def test_a_broken_host_says_what_to_do_below_each_trouble(status: Command) -> None:
