@@ -119,10 +119,10 @@ def test_csv_has_a_row_for_each_group_and_no_formulas(place: Place, capsys) -> N
     assert capsys.readouterr().out.splitlines() == [
         (
             "provider,endpoint,calls,errors,errorPercent,meanLatencyMs,maxP50LatencyMs,maxP95LatencyMs,requestBytes,"
-            "responseBytes,costCents"
+            "responseBytes,costCents,unpricedCalls"
         ),
-        "openai,chat_completions,3,1,33.333,10.0,10.0,20.0,900,4200,1.5",
-        "'=cmd|' /C'!A0,\"a,b\",2,0,0.0,10.0,10.0,20.0,900,4200,0.0",
+        "openai,chat_completions,3,1,33.333,10.0,10.0,20.0,900,4200,1.5,0",
+        "'=cmd|' /C'!A0,\"a,b\",2,0,0.0,10.0,10.0,20.0,900,4200,0.0,0",
     ]
 
 

@@ -93,7 +93,7 @@ def test_json_has_the_documented_names_and_cents(place: Place, capsys):
         "firstWindow": "2026-11-21T10:00:00.000Z",
         "lastWindow": "2026-11-21T10:00:30.000Z",
         "total": sums,
-        "groups": [{"provider": "openai", "endpoint": "chat_completions", **sums}],
+        "groups": [{"provider": "openai", "endpoint": "chat_completions", **sums, "unpricedCalls": 0}],
         "skippedLines": {"unreadable": 0, "unfinished": 0, "unknownVersion": 0},
         "unreadFiles": [],
     }

@@ -7,8 +7,8 @@ from tests.conftest import Place
 from tests.reporting import entry, json_of, text_of, window, write
 
 
-def llm_entry(model="gpt-4o", tag="default", calls=1, usd=0.0, p95=20.0):
-    return LlmEntry("openai", model, tag, calls, 0, 1000, 500, 0, usd, 0, p95 * calls, p95, p95)
+def llm_entry(model="gpt-4o", tag="default", calls=1, usd=0.0, p95=20.0, unpriced=0):
+    return LlmEntry("openai", model, tag, calls, 0, 1000, 500, 0, usd, unpriced, p95 * calls, p95, p95)
 
 
 def write_shop(place: Place) -> None:
@@ -40,3 +40,21 @@ def test_the_groups_are_models_and_the_rest_and_add_up_to_the_total(place: Place
 def test_the_text_says_what_has_no_model(place: Place, capsys):
     write_shop(place)
     assert "(no model): all calls less those of LLMs" in text_of(capsys, "--by", "model")
+
+
+def test_what_has_no_price_is_said_to_have_none(place: Place, capsys):
+    start, end = "2026-11-21T10:00:00.000Z", "2026-11-21T10:00:30.000Z"
+    llm = [
+        llm_entry("ft:secret", calls=3, unpriced=2),
+        llm_entry("ft:secret", tag="a", unpriced=1),
+        llm_entry(usd=0.01),
+    ]
+    metrics = [MetricEntry("openai", model, "TRACK", n, 0, 40.0, 20.0, 20.0, 0, 0, 0.5) for model, n in (("x", 5),)]
+    (frame,) = to_frames(WindowSummary("", "", "python", "1.0", start, end, metrics, llm_metrics=llm), 2000)
+    write(place.local, "shop.jsonl", frame + b"\n")
+
+    groups = json_of(capsys, "--by", "model")["groups"]
+    assert {group["model"]: group["unpricedCalls"] for group in groups} == {"ft:secret": 3, "gpt-4o": 0}
+    assert "The price of 3 calls is not known, here it is $0 or an estimate: openai ft:secret." in text_of(
+        capsys, "--by", "model"
+    )

@@ -32,7 +32,8 @@ examples:
                                       maxP95LatencyMs (the highest of the windows' p50 and p95), requestBytes,
                                       responseBytes, costCents
   each of groups[] also               provider, endpoint, environment, model, tag: those that it is grouped by
-                                      (the tag of the calls that have none is (untagged), see below)
+                                      (the tag of the calls that have none is (untagged), see below);
+                                      unpricedCalls: by model, those of which nobody knows the price
   skippedLines                        unreadable, unfinished, unknownVersion: numbers of lines
   unreadFiles                         paths
 

@@ -44,7 +44,7 @@ def to_json(history: History, directory: str, project: Optional[str], by: str) -
         "firstWindow": history.first and figures.utc(history.first),
         "lastWindow": history.last and figures.utc(history.last),
         "total": _sums_to_json(books.total()),
-        "groups": [{**dict(zip(columns, key)), **_sums_to_json(sums)} for key, sums in ranking(books.groups(by))],
+        "groups": [{**dict(zip(columns, key)), **_group_to_json(sums)} for key, sums in ranking(books.groups(by))],
         "skippedLines": skipped,
         "unreadFiles": [_as_utf8(path) for path in history.unread],
     }
@@ -56,9 +56,9 @@ def to_csv(history: History, by: str) -> str:
     columns, groups = GROUPINGS[by].columns, history.books().groups(by)
     text = io.StringIO(newline="")
     rows = csv.writer(text)
-    rows.writerow([*columns, *_sums_to_json(Sums())])
+    rows.writerow([*columns, *_group_to_json(Sums())])
     for key, sums in ranking(groups):
-        rows.writerow([*map(_as_cell, key), *_sums_to_json(sums).values()])
+        rows.writerow([*map(_as_cell, key), *_group_to_json(sums).values()])
     return text.getvalue()
 
 
@@ -78,9 +78,18 @@ def to_text(history: History, directory: str, by: str, width: int) -> str:
         notes.append("shares with them, so of their calls, too.")
     if (NO_MODEL, NO_MODEL) in groups:
         notes.append(f"{NO_MODEL}: all calls less those of LLMs that told what they used; estimates are in here.")
+    unpriced = {key: sums.unpriced for key, sums in ranking(groups) if sums.unpriced}
+    if unpriced:
+        names = figures.listing([figures.printable(" ".join(key)) for key in unpriced])
+        calls = figures.plural(sum(unpriced.values()), "call")
+        notes.append(f"The price of {calls} is not known, here it is $0 or an estimate: {names}.")
     if table.left_out:
         notes.append(f"Left out, the terminal is too narrow: {', '.join(table.left_out)}.")
     return "\n".join([*_head(history, total, directory), "", *table.lines, "", *notes, ""])
+
+
+def _group_to_json(sums: Sums) -> dict[str, Any]:
+    return {**_sums_to_json(sums), "unpricedCalls": to_int64(sums.unpriced)}
 
 
 def _sums_to_json(sums: Sums) -> dict[str, Any]:

@@ -15,7 +15,7 @@ class Sums:
 
     __slots__ = (
         "calls", "cost_pico_usd", "errors", "max_p50_ms", "max_p95_ms", "request_bytes", "response_bytes",
-        "total_latency_ms",
+        "total_latency_ms", "unpriced",
     )  # fmt: skip
 
     def __init__(self) -> None:
@@ -27,6 +27,8 @@ class Sums:
         self.request_bytes = 0
         self.response_bytes = 0
         self.cost_pico_usd = 0
+        self.unpriced = 0
+        """Of the calls: of LLMs, and what they cost is not known. Known to the view by model alone."""
 
     @property
     def mean_ms(self) -> float:
@@ -52,6 +54,7 @@ class Sums:
         self.errors += entry.error_count
         self.total_latency_ms += entry.total_latency_ms
         self.cost_pico_usd += pico_usd(entry.cost_usd * CENTS_PER_USD)
+        self.unpriced += entry.unpriced_count
         self.lift(entry.p50_latency_ms, entry.p95_latency_ms)
 
     def merge(self, other: Sums) -> None:
@@ -61,6 +64,7 @@ class Sums:
         self.request_bytes += other.request_bytes
         self.response_bytes += other.response_bytes
         self.cost_pico_usd += other.cost_pico_usd
+        self.unpriced += other.unpriced
         self.lift(other.max_p50_ms, other.max_p95_ms)
 
     def less(self, part: Sums) -> Sums:

@@ -69,6 +69,7 @@ class LlmEntry(msgspec.Struct, rename="camel", gc=False):
     p95_latency_ms: Amount
     cost_usd: Amount
     total_latency_ms: Amount = 0.0
+    unpriced_count: Count = 0
 
 
 class Window(msgspec.Struct, rename="camel", gc=False):
