@@ -153,6 +153,8 @@ def on_terminal(**environ: str) -> tuple[str, int]:
     ours, theirs = pty.openpty()
     command = [sys.executable, "-m", "recost_collector", "top"]
     found = {**os.environ, "TERM": "xterm-256color", **environ}
+    if not found.get("NO_COLOR"):
+        found.pop("NO_COLOR", None)  # for old versions of rich an empty one counts as well
     with subprocess.Popen(command, stdin=theirs, stdout=theirs, stderr=theirs, env=found) as process:
         os.close(theirs)
         shown = b""

@@ -98,7 +98,7 @@ def test_as_in_aws_lambda_the_thread_delivers_and_has_nothing_to_say(
             RECOST_BASE_URL=cloud.url,
         )
         assert cloud.calls("shop") == CALLS
-    assert output.splitlines()[0] == "flushed"
+    assert "flushed" in output.splitlines()
     assert notices(output) == []
 
 
@@ -107,7 +107,7 @@ def test_without_shared_memory_rings_are_in_the_temp_directory(
 ) -> None:
     monkeypatch.delenv("RECOST_RUNTIME_DIR")
     output = sandboxed(program, "no-shared-memory", arguments=(api.url, "auto"), TMPDIR=str(tmp_path))
-    assert output.splitlines()[0] == "flushed"
+    assert "flushed" in output.splitlines()
     assert notices(output) == []
     assert list(tmp_path.glob("recost-*-v*"))
 
