@@ -126,8 +126,8 @@ def stop(timeout_s: float) -> None:
 
 
 def _before_fork() -> None:
-    """The one hook that waits, and in this mode only."""
-    _forking.has_lock = _running is not None and _working.acquire(timeout=FORK_WAIT_S)
+    """The one hook that waits, and in this mode only. Also for a thread that works before ``start`` has noted it."""
+    _forking.has_lock = _working.acquire(timeout=FORK_WAIT_S)
 
 
 def _after_fork_in_parent() -> None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import threading
 
 import pytest
 
 import recost
+from recost_collector import in_process
 from tests.conftest import Place
-from tests.harness import run_child, start_child, wait_for_child, wait_until
+from tests.harness import PATIENCE_S, run_child, start_child, wait_for_child, wait_until
 from tests.processes.support import Api, Mail, call, collectors, delivered, leader, run_program, wait_for_leader
 
 SCRIPT = """
@@ -77,3 +79,26 @@ def test_a_child_leads_when_the_parent_is_gone(api: Api, place: Place, moment: s
         go_on.put()
         assert report.take() == b"fine"
         assert delivered() == 12
+
+
+def test_a_fork_waits_for_a_collector_that_has_only_just_begun(directory: str, monkeypatch: pytest.MonkeyPatch):
+    """Amid its work the child could use no SQLite. Its thread may work before whoever started it goes on."""
+    began, forking, done = threading.Event(), threading.Event(), list[str]()
+
+    def work_for_longer_than_a_fork_takes(*_: object) -> None:
+        began.set()
+        forking.wait()
+        for _ in range(200):
+            os.listdir("/dev")
+        done.append("all")
+
+    def parent():
+        monkeypatch.setattr(in_process, "lead", work_for_longer_than_a_fork_takes)
+        monkeypatch.setattr(in_process, "FORK_WAIT_S", PATIENCE_S)
+        began_just_now = in_process.InProcess(directory)
+        began.wait()
+        forking.set()
+        assert run_child(lambda: done.remove("all")) == 0
+        began_just_now.stop(PATIENCE_S)
+
+    assert run_child(parent) == 0
