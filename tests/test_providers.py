@@ -10,6 +10,7 @@ import pytest
 from recost import _rules
 from recost.providers import BUILTIN_PROVIDERS, MatchResult, ProviderDef, ProviderRegistry
 
+
 def match(url, *custom):
     return ProviderRegistry(custom).match(url)
 

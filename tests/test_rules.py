@@ -177,5 +177,3 @@ def test_every_provider_has_a_source_with_the_day_it_was_read():
         assert source.url.startswith("https://")
         assert dt.date.fromisoformat(source.reviewed) >= dt.date(2026, 11, 21)
         assert source.basis
-
-

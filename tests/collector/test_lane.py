@@ -1,11 +1,11 @@
-"""The table of answers: what each does to the frames of a lane, and when the next attempt is made"""
+"""The table of answers: what each does to the frames of a lane, and when the next attempt is made."""
 
 from __future__ import annotations
 
 import pytest
 
 from recost.errors import RecostError, RecostRateLimitError
-from tests.collector.lanes import INTERVAL_S, JITTER, NETWORK, STEP_S, Driven, ids, ready
+from tests.collector.lanes import JITTER, NETWORK, STEP_S, Driven, ids, ready
 
 FAILURES = [NETWORK, 408, 409, 425, 500, 502, 503, 504, 599, 100]
 

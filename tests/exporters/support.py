@@ -46,6 +46,13 @@ def cloud_destination(base_url: str, **more) -> Destination:
     return Destination(url=f"{base_url}/projects/shop/telemetry", project_id="shop", **more)
 
 
+def lines_of(*paths: Path) -> list[bytes]:
+    """Every line of these files, as far as they are there. The last one is whole, or this fails."""
+    content = b"".join(path.read_bytes() for path in paths if path.exists())
+    assert content.endswith(b"\n") or not content
+    return content.splitlines()
+
+
 def outcome_of(export: Callable[[Frame], None], frame: Frame) -> BaseException | None:
     """What ``export`` raised, None when it delivered."""
     try:

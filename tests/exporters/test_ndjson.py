@@ -8,28 +8,7 @@ import stat
 import pytest
 
 from recost_collector.exporters.ndjson import NdjsonExporter
-from tests.exporters.support import StubLease, file_destination, make_frame
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "local" / "shop.jsonl"
-
-
-@pytest.fixture
-def lease(tmp_path):
-    return StubLease(tmp_path / "state")
-
-
-@pytest.fixture
-def exporter(path, lease):
-    return NdjsonExporter(file_destination(path), lease)
-
-
-def lines_of(path):
-    content = path.read_bytes()
-    assert content.endswith(b"\n") or not content
-    return content.splitlines()
+from tests.exporters.support import StubLease, file_destination, lines_of, make_frame
 
 
 def test_a_frame_is_one_line_of_a_private_file(path, exporter):

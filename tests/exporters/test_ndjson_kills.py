@@ -14,17 +14,11 @@ import pytest
 
 from recost_collector.exporters import Retry
 from recost_collector.exporters.ndjson import Intent, NdjsonExporter
-from tests.exporters.support import StubLease, file_destination, make_frame
+from tests.exporters.support import StubLease, file_destination, lines_of, make_frame
 from tests.harness import run_child, start_child, wait_for_child
 
 KILLS = 150
 BIG = 256 << 10
-
-
-def lines_of(*paths):
-    content = b"".join(path.read_bytes() for path in paths if path.exists())
-    assert content.endswith(b"\n")
-    return content.splitlines()
 
 
 def die_at_call(export, number):

@@ -7,35 +7,12 @@ import json
 import os
 import sys
 
-import pytest
-
 from recost.notice import to_error
 from recost_collector.exporters import Retry
 from recost_collector.exporters.lines import LineFile
 from recost_collector.exporters.ndjson import NdjsonExporter
-from tests.exporters.support import StubLease, file_destination, make_frame, outcome_of, retry_of
+from tests.exporters.support import StubLease, file_destination, lines_of, make_frame, outcome_of, retry_of
 from tests.harness import start_child, wait_for_child
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "local" / "shop.jsonl"
-
-
-@pytest.fixture
-def lease(tmp_path):
-    return StubLease(tmp_path / "state")
-
-
-@pytest.fixture
-def exporter(path, lease):
-    return NdjsonExporter(file_destination(path), lease)
-
-
-def lines_of(path):
-    content = path.read_bytes()
-    assert content.endswith(b"\n") or not content
-    return content.splitlines()
 
 
 def test_a_file_that_moves_aside_while_we_open_it_is_left_alone(path, exporter):

@@ -13,29 +13,8 @@ import pytest
 
 from recost.notice import to_error
 from recost_collector.exporters.ndjson import NdjsonExporter
-from tests.exporters.support import StubLease, file_destination, make_frame, retry_of
+from tests.exporters.support import file_destination, lines_of, make_frame, retry_of
 from tests.harness import run_child
-
-
-@pytest.fixture
-def path(tmp_path):
-    return tmp_path / "local" / "shop.jsonl"
-
-
-@pytest.fixture
-def lease(tmp_path):
-    return StubLease(tmp_path / "state")
-
-
-@pytest.fixture
-def exporter(path, lease):
-    return NdjsonExporter(file_destination(path), lease)
-
-
-def lines_of(path):
-    content = path.read_bytes()
-    assert content.endswith(b"\n") or not content
-    return content.splitlines()
 
 
 def test_a_link_is_refused(path, exporter, tmp_path):
