@@ -19,8 +19,9 @@ from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
 
 FOLLOW_S = 1.0
-FORK_WAIT_S = 1.0
-"""How long a fork waits for the thread to be between two turns. Most take a millisecond."""
+FORK_WAIT_S = 10.0
+"""How long a fork waits for the thread to be between two turns. Most take a millisecond, on a busy machine some take
+seconds; a child that did not wait may hang for good."""
 
 __all__ = ["load_exporters", "run_here", "start", "stop"]
 

@@ -17,7 +17,7 @@ from tests.capture.clients import ALL, ASYNC, HTTPX, TIMEOUT_S, ask
 from tests.harness import wait_until
 
 OVERLAPPING = 200
-THREADS, CALLS = 8, 500
+THREADS, CALLS = 8, 100
 
 
 def statuses(events):

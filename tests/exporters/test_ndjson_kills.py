@@ -17,7 +17,7 @@ from recost_collector.exporters.ndjson import Intent, NdjsonExporter
 from tests.exporters.support import StubLease, file_destination, lines_of, make_frame
 from tests.harness import run_child, start_child, wait_for_child
 
-KILLS = 150
+KILLS = 75
 BIG = 256 << 10
 
 

@@ -21,7 +21,7 @@ from recost_collector.election import Election, new_file_lock
 from recost_collector.leading import Leadership
 from recost_collector.service import Service
 from recost_collector.spool import Fenced, Spool
-from tests.faults.replacing import replace
+from tests.faults.replacing import replace, take_away
 from tests.harness import start_child
 
 HANG_S = 1.5
@@ -134,8 +134,8 @@ def commit_whatever_the_epoch() -> None:
         except Fenced:
             return EMPTY_WINDOW
 
-    replace(Spool, "body", body_if_there)
-    replace(Spool, "_transaction", _transaction_without_epoch)
+    take_away(Spool, "body", body_if_there)
+    take_away(Spool, "_transaction", _transaction_without_epoch)
 
 
 @contextlib.contextmanager

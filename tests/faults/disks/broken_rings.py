@@ -14,8 +14,9 @@ from recost import _link
 from recost.ring.layout import PAGE, SESSION_BLOCK
 from recost.ring.upkeep import Upkeep
 from tests.faults.disks.damage import overwrite, set_word
-from tests.faults.disks.sites import SETTLE_S, Site, kill_leader, side_by_side, wait_for_leader
+from tests.faults.disks.sites import SETTLE_S, Site, kill_leader, wait_for_leader
 from tests.faults.disks.told import Died, Worker
+from tests.faults.disks.tries import side_by_side
 from tests.faults.disks.unguarded_rings import CONTROLS
 from tests.faults.row import Row, Trial
 from tests.harness import wait_until

@@ -15,8 +15,9 @@ from pathlib import Path
 from recost.ring.files import SPARE_BYTES, SPARE_FILES, create_ring
 from recost.ring.layout import MIN_CAPACITY
 from tests.faults.disks.mounts import enter_namespace, fill, make_read_only, make_writable, mount_tmpfs
-from tests.faults.disks.sites import Site, kill_leader, side_by_side, wait_for_leader
+from tests.faults.disks.sites import Site, kill_leader, wait_for_leader
 from tests.faults.disks.told import Worker
+from tests.faults.disks.tries import side_by_side
 from tests.faults.disks.unguarded_rings import CONTROLS
 from tests.faults.row import Row, Trial
 from tests.harness import run_child, start_child, wait_for_child

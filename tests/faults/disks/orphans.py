@@ -17,8 +17,9 @@ from unittest import mock
 from recost_collector import adoption, drain, leading
 from recost_collector.spool import SPOOL_FILE, Spool
 from tests.faults.disks.damage import set_word
-from tests.faults.disks.sites import Site, Without, apart, kill_leader, side_by_side, wait_for_leader
-from tests.faults.replacing import replace
+from tests.faults.disks.sites import Site, kill_leader, wait_for_leader
+from tests.faults.disks.tries import Without, apart, side_by_side
+from tests.faults.replacing import take_away
 from tests.faults.row import Row, Trial
 from tests.harness import start_child, wait_for_child
 
@@ -133,7 +134,7 @@ def _boot_anew(trial: Trial, prepare: Optional[Callable[[], object]] = None) -> 
 
 
 def _take_any_boot_for_ours() -> None:
-    replace(drain, "boot_id", lambda: mock.ANY)
+    take_away(drain, "boot_id", lambda: mock.ANY)
 
 
 def leave_frames_behind(site: Site) -> Path:

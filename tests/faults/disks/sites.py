@@ -1,7 +1,4 @@
-"""One try of a row: folders of its own, workers in them, and the account of their calls.
-
-Tries mostly wait, so those of a row run side by side, each in a process of its own.
-"""
+"""One try of a row: folders of its own, workers in them, and the account of their calls."""
 
 from __future__ import annotations
 
@@ -12,28 +9,24 @@ import shutil
 import signal
 import subprocess
 import sys
-import traceback
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple, Optional
-
-import msgspec
 
 from recost.leader import LEADER_LOCK, has_leader, read_leader
 from recost.paths import runtime_dirs
 from tests.faults import led
 from tests.faults.disks.told import ANSWER_S, Worker
 from tests.faults.offering import Ledger
-from tests.faults.row import Skipped, Trial, Verdict
-from tests.harness import start_child, wait_for_child, wait_until
+from tests.faults.row import Trial
+from tests.harness import wait_for_child, wait_until
 
 SETTLE_S = LEAD_S = 20.0
 IDLE_EXIT_S = 0.3
 FLUSH_MS = 200
 PROJECT = "shop"
 MAX_WORKERS = 512
-TRY_S = 300.0
 
 
 class Site:
@@ -202,95 +195,3 @@ def kill_leader(directory: str) -> int:
     os.kill(pid, signal.SIGKILL)
     wait_until(lambda: not leads(directory) or read_leader(directory) != killed, 10, "the killed collector's lock")
     return pid
-
-
-class Without(NamedTuple):
-    """The control: a try without a protection, which should see a violation."""
-
-    what: str
-    run: Callable[[Trial], None]
-
-
-class Report(msgspec.Struct):
-    """What the process of a try has to say."""
-
-    found: Verdict
-    fault: str = ""
-    """What ended it before its time."""
-
-
-def side_by_side(
-    trial: Trial, tries: Sequence[Callable[[Trial], None]], at_once: int = 8, control: Optional[Without] = None
-) -> None:
-    """Make each try, and its control, in a process and folders of its own, and add up what they found.
-
-    A try that does not come to its end is a violation, also one of the control.
-    """
-    trial.plan(len(tries))
-    controls = [control.run] * trial.size(1, 3) if control is not None else []
-    waiting = list(enumerate([*tries, *controls]))
-    running: dict[int, tuple[int, Path]] = {}
-    wrong = 0
-    while waiting or running:
-        while waiting and len(running) < at_once:
-            number, run = waiting.pop(0)
-            pid, report = _start_try(trial, number, run)
-            running[pid] = number, report
-        pid, (number, report) = next(iter(running.items()))
-        del running[pid]
-        found = _end_of_try(trial, report, wait_for_child(pid, TRY_S))
-        if found is None:
-            continue
-        if number < len(tries):
-            _add(trial, found)
-        else:
-            wrong += bool(found.violations)
-    if control is not None:
-        trial.controlled(control.what, wrong, len(controls))
-
-
-def apart(trial: Trial, name: str) -> Trial:
-    """A trial in folders of its own, whose findings are not those of ``trial``."""
-    roots = (trial.memory / name, trial.disk / name)
-    for root in roots:
-        root.mkdir(mode=0o700)
-    seed = trial.random.getrandbits(32)
-    return Trial(trial.verdict.name, full=trial.full, seed=seed, roots=roots, kills=trial.kills)
-
-
-def _start_try(trial: Trial, number: int, run: Callable[[Trial], None]) -> tuple[int, Path]:
-    own = apart(trial, f"try-{number}")
-    report = own.disk / "verdict"
-
-    def make_try() -> None:
-        fault = ""
-        try:
-            run(own)
-        except Skipped as reason:
-            own.verdict.skipped = str(reason)
-        except Exception:  # noqa: BLE001 - whatever it was, the try did not hold
-            fault = traceback.format_exc(limit=-4)
-        report.write_bytes(msgspec.json.encode(Report(own.verdict, fault)))
-
-    return start_child(make_try), report
-
-
-def _end_of_try(trial: Trial, path: Path, code: int) -> Optional[Verdict]:
-    """What a try has found; None when it did not come to its end."""
-    if not trial.check(code == 0 and path.exists(), f"a try ended with {code}, its output is the row's"):
-        return None
-    report = msgspec.json.decode(path.read_bytes(), type=Report)
-    if report.found.skipped:
-        trial.skip(report.found.skipped)
-    trial.check(not report.fault, f"a try ended on a fault: {report.fault}")
-    return report.found
-
-
-def _add(trial: Trial, found: Verdict) -> None:
-    for text in found.violations:
-        trial.violated(text)
-    trial.verdict.more_violations += found.more_violations
-    trial.verdict.figures += found.figures
-    if found.control is not None:
-        trial.verdict.control = found.control
-    trial.tried(found.tries or 1)

@@ -16,10 +16,11 @@ from recost_collector.lane import Lane, Verdict
 from recost_collector.spool import SPOOL_FILE
 from recost_collector.spool_place import LOCK_FILE
 from tests.faults.disks.mounts import enter_namespace, fill, mount_tmpfs
-from tests.faults.disks.sites import SETTLE_S, Site, Without, kill_leader, side_by_side, wait_for_leader
+from tests.faults.disks.sites import SETTLE_S, Site, kill_leader, wait_for_leader
 from tests.faults.disks.told import Worker
+from tests.faults.disks.tries import Without, side_by_side
 from tests.faults.disks.unguarded_spools import CONTROLS
-from tests.faults.replacing import replace
+from tests.faults.replacing import take_away
 from tests.faults.row import Row, Trial
 from tests.harness import wait_until
 
@@ -266,7 +267,7 @@ def _drop_without_counting() -> None:
         lane.state.dropped -= 1
         return verdict
 
-    replace(Lane, "drop", drop_only)
+    take_away(Lane, "drop", drop_only)
 
 
 def _long_path(window: int, call: object = "#") -> str:

@@ -1,6 +1,6 @@
 """The controls of the rows about rings: workers that lack one protection, each in the shortest try that it decides.
 
-With the protection in its place such a try sees nothing wrong.
+Each is made once with the protection in its place, too, and must see nothing wrong then.
 """
 
 from __future__ import annotations
@@ -16,9 +16,10 @@ from recost.ring.layout import PAGE
 from recost.ring.upkeep import Upkeep
 from tests.faults.disks.damage import overwrite
 from tests.faults.disks.mounts import enter_namespace, make_read_only, mount_tmpfs
-from tests.faults.disks.sites import Site, Without
+from tests.faults.disks.sites import Site
 from tests.faults.disks.told import Died, Worker
-from tests.faults.replacing import replace
+from tests.faults.disks.tries import Without
+from tests.faults.replacing import replace, take_away
 from tests.faults.row import Trial
 from tests.harness import wait_until
 
@@ -27,14 +28,14 @@ RINGS = 100
 """So many have to fit into 64 MB."""
 LOOK_S = 0.3
 """In place of a second, for who would see nothing in ten looks either."""
-FLUSH_S = 3.0
+FLUSH_S = 10.0
 
 
 def _make_rings_as_large_as_wanted(trial: Trial) -> None:
     enter_namespace(trial)
     folder = trial.place().runtime
     mount_tmpfs(folder, "size=64m")
-    replace(files, "SHARE_OF_FREE", 1)
+    take_away(files, "SHARE_OF_FREE", 1)
     made = 0
     with contextlib.suppress(OSError):
         for _ in range(RINGS):
@@ -48,7 +49,7 @@ def _take_the_last_inode(trial: Trial) -> None:
     enter_namespace(trial)
     with Site(trial) as site:
         mount_tmpfs(site.place.runtime, "size=64m,nr_inodes=2")
-        worker = site.hire(partial(replace, files, "_require_spare", lambda _: None))
+        worker = site.hire(partial(take_away, files, "_require_spare", lambda _: None))
         worker.offer_all(CALLS)
         trial.check(worker.flush(FLUSH_S), f"nobody reads the ring: {worker.errors()}")
 
@@ -59,7 +60,7 @@ def _know_one_directory(trial: Trial) -> None:
     with Site(trial) as site:
         directories = site.runtimes[:1]
         make_read_only(site.place.runtime)
-        worker = site.hire(partial(replace, _own_ring, "runtime_dirs", lambda: directories))
+        worker = site.hire(partial(take_away, _own_ring, "runtime_dirs", lambda: directories))
         accepted = worker.offer(CALLS)
         trial.check(accepted == CALLS, f"a ring took {accepted} of {CALLS} calls")
 
@@ -67,7 +68,7 @@ def _know_one_directory(trial: Trial) -> None:
 def _accept_a_directory_of_all(trial: Trial) -> None:
     with Site(trial) as site:
         site.place.runtime.chmod(0o777)
-        site.hire(partial(replace, paths, "_refuse_unsafe", lambda *_: None), collector="external").offer_all(CALLS)
+        site.hire(partial(take_away, paths, "_refuse_unsafe", lambda *_: None), collector="external").offer_all(CALLS)
         made = os.listdir(site.place.runtime)
         trial.check(not made, f"made in a directory that others can write to: {made}")
 
@@ -113,7 +114,7 @@ def _write_what_nobody_reads(trial: Trial) -> None:
 def _look_away() -> None:
     """In a worker: whatever becomes of its ring, it sees nothing."""
     replace(_link, "LOOK_S", LOOK_S)
-    replace(Upkeep, "look", lambda _: "sound")
+    take_away(Upkeep, "look", lambda _: "sound")
 
 
 def _wait_for_looks(worker: Worker, looks: int) -> None:

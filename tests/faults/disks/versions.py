@@ -18,8 +18,9 @@ from recost_collector import process
 from recost_collector.spool import SPOOL_FILE
 from tests.faults.disks.damage import set_word
 from tests.faults.disks.orphans import AFTER, BEFORE, CALLS, FRAMES, check_once, execute, leave_frames_behind
-from tests.faults.disks.sites import Site, side_by_side, wait_for_leader
+from tests.faults.disks.sites import Site, wait_for_leader
 from tests.faults.disks.told import Worker
+from tests.faults.disks.tries import side_by_side
 from tests.faults.disks.unguarded_spools import CONTROLS
 from tests.faults.offering import Ledger
 from tests.faults.row import Row, Trial
