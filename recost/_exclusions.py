@@ -6,8 +6,12 @@ import logging
 
 from recost.config import RecostConfig
 from recost.event import CallEvent, host_of
+from recost.hosts import split_base_url
 
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+SAME_HOST = frozenset({"localhost", "127.0.0.1"})
+"""They stand for each other."""
+DEFAULT_PORTS = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 CACHED_HOSTS = 4096
 
 logger = logging.getLogger("recost")
@@ -22,32 +26,34 @@ class Exclusions:
         self._local_port = f":{settings.local_port}"
         self._local = settings.mode == "local"
         self._loopback = settings.exclude_loopback
-        self._own_host = "" if self._local else host_of(settings.base_url.partition("://")[2].partition("/")[0].lower())
+        own = None if self._local else split_base_url(settings.base_url)
+        self._own_hosts: frozenset[str] = frozenset()
+        self._own_port = ""
+        if own is not None:
+            self._own_hosts = SAME_HOST if own.host in SAME_HOST else frozenset({own.host})
+            self._own_port = own.port or DEFAULT_PORTS[own.scheme]
         self._by_netloc: dict[str, bool] = {}
         self._told = False
 
     def __call__(self, event: CallEvent) -> bool:
         excluded = self._by_netloc.get(event.netloc)
         if excluded is None:
-            excluded = self._decide(event.netloc)
+            excluded = self._decide(event.scheme, event.netloc)
         return excluded or (bool(self._patterns) and self._matches_pattern(event))
 
-    def _decide(self, netloc: str) -> bool:
-        host = host_of(netloc)
-        excluded = host in self._hosts or self._is_own(host)
+    def _decide(self, scheme: str, netloc: str) -> bool:
+        host, port = host_of(netloc), _port_of(netloc)
+        is_own_host = host in self._own_hosts  # what else listens there is not recost's own
+        is_own = is_own_host and (port or DEFAULT_PORTS.get(scheme)) == self._own_port
+        excluded = is_own or host in self._hosts
         if not excluded and self._local and self._loopback and self._is_loopback(host, netloc):
             self._tell_once(netloc)
             excluded = True
-        if len(self._by_netloc) >= CACHED_HOSTS:
-            self._by_netloc.clear()
-        self._by_netloc[netloc] = excluded
+        if port or not is_own_host:  # else the answer may differ by scheme
+            if len(self._by_netloc) >= CACHED_HOSTS:
+                self._by_netloc.clear()
+            self._by_netloc[netloc] = excluded
         return excluded
-
-    def _is_own(self, host: str) -> bool:
-        if not self._own_host:
-            return False
-        pair = {"localhost", "127.0.0.1"}  # the two stand for each other
-        return host == self._own_host or (host in pair and self._own_host in pair)
 
     def _is_loopback(self, host: str, netloc: str) -> bool:
         return host in LOOPBACK or netloc.endswith(self._local_port)
@@ -63,3 +69,8 @@ class Exclusions:
                 "calls to this machine are left out in local mode: host=%s (exclude_loopback=False captures them)",
                 netloc,
             )
+
+
+def _port_of(netloc: str) -> str:
+    """Empty where it names none."""
+    return netloc.rpartition("]")[2].partition(":")[2]
