@@ -39,7 +39,10 @@ class Gauges:
         new = dropped - self._dropped
         self._dropped = dropped
         if new > 0:
-            text = f"the ring is full, {new} calls were not recorded and more may follow; raise ring_bytes"
+            were = "call was" if new == 1 else "calls were"
+            text = (
+                f"the ring is full, {new} {were} not recorded and more may follow; raise ring_bytes (RECOST_RING_BYTES)"
+            )
             self._troubles.during("drops", RecostError(text))
         else:
             self._troubles.over("drops")

@@ -16,7 +16,7 @@ from typing import Callable
 
 from recost._native import native, new_lock, new_rlock, start_thread
 from recost._spawn import SpawnLock
-from recost._starts import Starts
+from recost._starts import NONE, Starts
 from recost._version import __version__
 from recost.leader import HANDOVER_SIGNAL, has_leader, read_leader, sign_of_life, wake_leader
 from recost.notice import Notice
@@ -108,7 +108,7 @@ class Link:
             self.hear()
             self._check_alive(may_wait=may_wait)
         except OSError as exc:
-            self._tell_start_failure(f"{exc}{self._starts.hint}", exc.errno or 0)
+            self._tell_start_failure(f"{NONE}: {exc.strerror or exc}", exc.errno or 0)
         finally:
             self._looking.release()
 
@@ -209,8 +209,8 @@ class Link:
     def _tell_start_failure(self, why: str, errno: int = 0) -> None:
         if not self._start_failed:  # until a heartbeat
             self._start_failed = True
-            text = f"no collector can be started, events wait in shared memory: {why}"
-            self._report(Notice("degraded", text, errno=errno))
+            what = "calls wait in shared memory, none is lost while that has room, and a start is tried again"
+            self._report(Notice("degraded", f"{why}; {what}; {self._starts.hint}", errno=errno))
 
     def _tell_unserved(self) -> None:
         if not self._is_unserved:  # until a heartbeat

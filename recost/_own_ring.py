@@ -10,12 +10,14 @@ from recost._destination import registration
 from recost._troubles import Troubles
 from recost.config import RecostConfig
 from recost.errors import RecostError
-from recost.paths import make_private_dir, runtime_dirs
+from recost.paths import PrivateDirError, make_private_dir, runtime_dirs
 from recost.ring.files import RingFile, create_ring, remake_ring
 from recost.ring.layout import RECORDS, TAIL
 from recost.ring.upkeep import Condition, Upkeep
 from recost.ring.writer import Writer
 
+_MEANWHILE = "meanwhile calls go through the temporary directory, or the newest few wait in memory"
+_MEND = "; set RECOST_RUNTIME_DIR to a directory of this user with room"
 UNREADABLE = ("overwritten", "cut off")
 _TOLD = {
     "removed": "another program (systemd's RemoveIPC=, a cleaner) removed the file of this process's ring",
@@ -32,7 +34,9 @@ def make_ring(settings: RecostConfig, troubles: Troubles) -> Optional[RingFile]:
             make_private_dir(directory)
             return create_ring(directory, block, settings.ring_bytes)
         except OSError as exc:
-            troubles.during("ring", RecostError(f"no ring can be made in {directory}: {exc}"))
+            why = f"no ring can be made in {directory}: {exc.strerror or exc}"
+            mend = "" if isinstance(exc, PrivateDirError) else _MEND  # the former says it
+            troubles.during("ring", RecostError(f"{why}; {_MEANWHILE}{mend}"))
     return None
 
 
@@ -54,5 +58,5 @@ def make_again(condition: Condition, ring: RingFile, writer: Writer, upkeep: Upk
 def tell(condition: Condition, lost: int, troubles: Troubles) -> None:
     """What became of the ring and of what was in it. An application that closes descriptors is told nothing."""
     if condition in _TOLD:
-        outcome = f"up to {lost} calls in it are lost" if lost else "nothing is lost"
+        outcome = f"calls lost with it: {lost} at most" if lost else "nothing is lost"
         troubles.later(RecostError(f"{_TOLD[condition]}; another is made, {outcome}"))

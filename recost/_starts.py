@@ -13,6 +13,7 @@ START_S = 10.0
 PAUSE_S = 1.0
 """Between the first two that come to nothing, from start to start; then twice as long each time."""
 MAX_PAUSE_S = 60.0
+NONE = "no collector can be started"
 PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 """Why no process can be started now but maybe soon. Whatever else forbids it will not change."""
 
@@ -30,8 +31,10 @@ class Starts:
 
     @property
     def hint(self) -> str:
-        """What to do about the last failure, to be added to its text."""
-        return '; here collector="thread" helps, which runs it inside this process' if self.is_refused else ""
+        """What to do about the last failure."""
+        if self.is_refused:
+            return 'here collector="thread" helps, which runs it inside this process'
+        return "recost-collector doctor examines this host"
 
     def may_begin(self) -> bool:
         """True when none is under way, and no pause."""
@@ -81,10 +84,12 @@ class Starts:
 
     def _why(self, started: Spawned) -> str:
         if started.exit_code:
-            return f"the interpreter ended with code {started.exit_code}"
-        if self._is_overdue():
-            return f"a started one gave no sign of life for {START_S:g} s"
-        return "a started one ended at once, its log may tell why" if started.came_to_nothing() else ""
+            return f"{NONE}: the interpreter ended with code {started.exit_code}"
+        if self._is_overdue():  # of itself no fault: on a busy machine it may come yet
+            return f"a collector was started and has not shown itself for {START_S:g} s, as on a very busy machine"
+        if started.came_to_nothing():
+            return f"{NONE}: it ended at once, collector.log in its state directory may tell why"
+        return ""
 
     def _is_overdue(self) -> bool:
         return time.monotonic() - self._began_at > START_S

@@ -49,9 +49,25 @@ class RecostFatalAuthError(RecostAuthError):
     @staticmethod
     def _text(status: int, consecutive_failures: int) -> str:
         return (
-            f"delivery is suspended, the API key was refused {consecutive_failures} times in a row (status={status});"
-            " set a valid api_key and call init() again; windows wait on disk"
+            f"delivery is suspended, the API key was refused (status={status}, {consecutive_failures} in a row);"
+            " windows wait on disk; set a valid api_key (RECOST_API_KEY): the next init() with it resumes delivery"
         )
+
+
+def file_error(number: int, text: str, filename: str) -> OSError:
+    """The ``OSError`` of this number (``FileNotFoundError``, ``PermissionError``, …); its text is ``text`` as it is."""
+    kind = type(OSError(number, text))
+    speaking = type(kind.__name__, (kind,), {"__str__": _own_text, "__reduce__": _by_file_error})
+    error: OSError = speaking(number, text, filename)
+    return error
+
+
+def _own_text(error: OSError) -> str:
+    return str(error.strerror)
+
+
+def _by_file_error(error: OSError) -> tuple[object, ...]:  # the class exists in this process alone
+    return file_error, (error.errno, error.strerror, error.filename)
 
 
 class RecostRateLimitError(RecostError):

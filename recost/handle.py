@@ -13,7 +13,7 @@ from recost._capture import add_sink, patch_imported, patch_now, remove_sink
 from recost._native import new_rlock
 from recost._runtime import Runtime
 from recost._system import at_fork, missing
-from recost.config import Keywords, RecostConfig, differing, resolve
+from recost.config import Keywords, RecostConfig, differing, resolve, warn_of_unread_variables
 from recost.ring.layout import FLUSH_NONE, FLUSH_OK
 from recost.wire import FlushStatus
 
@@ -93,6 +93,7 @@ def init(config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) ->
         handle = _init(resolved)
         _switched_off = not resolved.enabled
     if resolved.enabled:
+        warn_of_unread_variables(os.environ)
         patch_imported()
     return handle
 

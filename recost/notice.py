@@ -6,7 +6,7 @@ from typing import Literal
 
 import msgspec
 
-from recost.errors import RecostAuthError, RecostError, RecostFatalAuthError, RecostRateLimitError
+from recost.errors import RecostAuthError, RecostError, RecostFatalAuthError, RecostRateLimitError, file_error
 
 Kind = Literal["auth", "suspended", "rate", "parked", "undelivered", "file", "overflow", "degraded", "given_up"]
 
@@ -39,7 +39,7 @@ def to_error(notice: Notice) -> Exception:
     if notice.kind == "rate":
         return RecostRateLimitError(notice.retry_after_ms, notice.endpoint)
     if notice.kind == "file":
-        return OSError(notice.errno, notice.message, notice.filename)
+        return file_error(notice.errno, notice.message, notice.filename)
     return RecostError(notice.message, notice.status)
 
 

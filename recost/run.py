@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import NoReturn, Optional
 
 from recost import __version__
-from recost.config import resolve
+from recost.config import resolve, unread_variables
 
 USAGE, NOT_EXECUTABLE, NOT_FOUND = 2, 126, 127
 """The last two as a shell has them."""
@@ -55,6 +55,8 @@ def main(argv: Optional[list[str]] = None) -> NoReturn:
     trouble = _trouble()
     if trouble:
         sys.stderr.write(f"recost-run: no calls are captured: {trouble}\n")
+    for variable, why in unread_variables(os.environ).items():
+        sys.stderr.write(f"recost-run: {variable} {why}\n")
     _become(command, dict(os.environ) if trouble else instrumented(os.environ))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from recost._settings import SETTINGS, Keywords
-from recost.config import RecostConfig, resolve
+from recost.config import VARIABLES, RecostConfig, resolve, warn_of_unread_variables
 from recost.errors import ConfigError
 from recost.session import ProviderDef
 
@@ -141,8 +141,41 @@ def test_an_empty_variable_counts_as_unset(name: str):
 
 @pytest.mark.parametrize("build", [RecostConfig, resolved, RecostConfig().replace])
 def test_an_unknown_setting_is_a_type_error(build):
-    with pytest.raises(TypeError, match="unexpected keyword argument 'api_kye'"):
+    with pytest.raises(TypeError, match=r"unexpected keyword argument 'api_kye'; did you mean api_key\?"):
         build(api_kye=KEY)
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("project", "project_id"),
+        ("apikey", "api_key"),
+        ("API_KEY", "api_key"),
+        ("interval", "flush_interval_ms"),
+        ("flush_intervall", "flush_interval_ms"),
+        ("excluded_hosts", "exclude_hosts"),
+    ],
+)
+def test_what_was_meant_is_named_and_never_a_deprecated_name(
+    written: str, meant: str, caplog: pytest.LogCaptureFixture
+):
+    with pytest.raises(TypeError, match=f"did you mean {meant}[?]"):
+        resolved(**{written: 1})
+
+    variable = f"RECOST_{written.upper()}_"
+    for _ in range(2):
+        warn_of_unread_variables({variable: "1"})
+    assert caplog.messages == [
+        f"{variable} is no setting of recost and does nothing; did you mean RECOST_{meant.upper()}?"
+    ]
+
+
+def test_a_setting_that_no_variable_can_carry_is_said_to_be_none(caplog: pytest.LogCaptureFixture):
+    warn_of_unread_variables({"RECOST_CUSTOM_PROVIDERS": "[]", **dict.fromkeys(VARIABLES, "1")})
+
+    assert caplog.messages == [
+        "RECOST_CUSTOM_PROVIDERS is not read from the environment; it goes in as init(custom_providers=…)"
+    ]
 
 
 @pytest.mark.parametrize("word", ["1", "true", "YES", "On"])

@@ -40,7 +40,6 @@ def test_the_family() -> None:
         (Notice("suspended", status=401, count=5), recost.RecostFatalAuthError(401, 5)),
         (Notice("rate", retry_after_ms=70, endpoint="/p"), recost.RecostRateLimitError(70, "/p")),
         (Notice("parked", "why", status=422), recost.RecostError("why", 422)),
-        (Notice("file", "No space left", errno=28, filename="/x"), OSError(28, "No space left", "/x")),
     ],
 )
 def test_a_notice_becomes_the_typed_error_on_the_other_side(notice: Notice, error: Exception) -> None:
@@ -48,3 +47,12 @@ def test_a_notice_becomes_the_typed_error_on_the_other_side(notice: Notice, erro
 
     assert type(found) is type(error)
     assert str(found) == str(error)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(2, FileNotFoundError), (13, PermissionError), (28, OSError)])
+def test_a_file_s_trouble_is_an_os_error_that_speaks_for_itself(number: int, kind: type[OSError]) -> None:
+    error = to_error(Notice("file", "windows cannot be written to /x: why", errno=number, filename="/x"))
+
+    for found in (error, pickle.loads(pickle.dumps(error))):
+        assert isinstance(found, kind)
+        assert (found.errno, found.filename, str(found)) == (number, "/x", "windows cannot be written to /x: why")

@@ -190,12 +190,31 @@ def test_another_directory_can_be_read(place: Place, tmp_path: Path, capsys, mon
         assert (found["directory"], found["total"]["calls"]) == (str(tmp_path), 2)
 
 
-@pytest.mark.parametrize(("name", "why"), [("none", "No such file or directory"), ("file", "Not a directory")])
+@pytest.mark.parametrize(("name", "why"), [("none", "no such file or directory"), ("file", "not a directory")])
 def test_a_directory_that_was_given_must_be_one(name: str, why: str, tmp_path: Path, capsys):
     (tmp_path / "file").touch()
 
     assert main(["report", "--dir", str(tmp_path / name)]) == 4
-    assert capsys.readouterr() == ("", f"recost-collector report: cannot read {tmp_path / name}: {why}\n")
+    said, errors = capsys.readouterr()
+    assert not said
+    assert errors.startswith(f"recost-collector report: cannot read {tmp_path / name}: {why}; --dir names")
+
+
+@pytest.mark.parametrize("form", ["--html", "--csv"])
+def test_a_file_that_cannot_be_written_is_named_with_the_reason(form: str, place: Place, tmp_path: Path, capsys):
+    write(place.local, "shop.jsonl", window(entry()))
+
+    for path, why in (
+        (tmp_path / "none" / "x", f"there is no folder {tmp_path / 'none'}"),
+        (tmp_path, "is a directory"),
+    ):
+        assert main(["report", form, str(path)]) == 4
+        said, errors = capsys.readouterr()
+        assert not said
+        assert errors.startswith(f"recost-collector report: cannot write {path}: {why}")
+
+    assert main(["report", form, str(tmp_path / "x")]) == 0
+    assert (tmp_path / "x").stat().st_size > 0
 
 
 def test_an_empty_directory_name_is_a_usage_error(capsys):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import argparse
 import io
 import os
+import re
 import sys
-from typing import Optional
+from typing import NoReturn, Optional
 
 from recost import __version__
 from recost.errors import RecostError
+from recost_collector.words import about_file
 
 OK, UNHEALTHY, USAGE, NOT_RUNNING, UNREACHABLE, INTERRUPTED = 0, 1, 2, 3, 4, 130
 
@@ -31,6 +33,21 @@ _EXAMPLES = """examples:
 """
 
 
+_INVALID = re.compile(r"invalid choice: '?([^' ]*)'? \(choose from (.*)\)")
+
+
+class _Parser(argparse.ArgumentParser):
+    """One that names what somebody may have meant. Those of the commands are of this class, too."""
+
+    def error(self, message: str) -> NoReturn:
+        found = _INVALID.search(message)
+        if found is not None:
+            from recost.nearest import did_you_mean  # noqa: PLC0415 - for those who misspell
+
+            message += did_you_mean(found[1], re.findall(r"[\w-]+", found[2]))
+        super().error(message)
+
+
 def main(argv: Optional[list[str]] = None) -> int:
     """The console script. Never a traceback for what a user can get wrong."""
     for stream in (sys.stdout, sys.stderr):
@@ -43,7 +60,7 @@ def main(argv: Optional[list[str]] = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
     except (OSError, RecostError) as exc:
-        sys.stderr.write(f"recost-collector: {exc}\n")
+        sys.stderr.write(f"recost-collector: {about_file(exc) if isinstance(exc, OSError) else exc}\n")
         return UNREACHABLE
     except KeyboardInterrupt:
         return OK if getattr(arguments, "ends_by_ctrl_c", False) else INTERRUPTED
@@ -51,7 +68,7 @@ def main(argv: Optional[list[str]] = None) -> int:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="recost-collector",
         description="Collects what the workers of this host have recorded, and tells what it cost.",
         epilog=_EXAMPLES,

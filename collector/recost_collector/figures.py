@@ -35,6 +35,11 @@ def plural(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
+def agreed(number: int, noun: str, verb: str, verbs: str) -> str:
+    """``1 file is``, ``2 files are``."""
+    return f"{plural(number, noun)} {verb if number == 1 else verbs}"
+
+
 def percent(part: int, whole: int) -> str:
     share = 100 * part / whole if whole else 0.0
     return "<0.1%" if 0 < share < 0.05 else f"{share:.1f}%"

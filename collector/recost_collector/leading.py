@@ -21,6 +21,7 @@ from recost_collector.desk import Desk
 from recost_collector.drain import Rings
 from recost_collector.election import Election
 from recost_collector.exporters import forget_all_but
+from recost_collector.figures import plural
 from recost_collector.keys import Keys
 from recost_collector.mark import ANY_FILE, Mark, Marked, is_behind
 from recost_collector.service import LostLead, Service
@@ -152,8 +153,8 @@ class Leadership:
         self._mark.note(Marked(self._spool.commits, file=self._spool.file))
         aside = self._spool.moved_aside
         what = f"was corrupt; it is kept as {aside}" if aside else "was removed by another program"
-        lost = f"up to {frames} windows and {calls} more calls are lost"
-        self._spool_loss = f"the spool {what}; a new one is started, {lost}"
+        lost = f"{plural(frames, 'window')} and {plural(calls, 'more call')} at most"
+        self._spool_loss = f"the spool {what}; a new one is started, lost are {lost}"
 
     def _note(self) -> None:
         """What is in the spool now, for the case that it is damaged before the next leader comes."""

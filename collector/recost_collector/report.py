@@ -21,7 +21,7 @@ examples:
   recost-collector report --by model                   what each LLM cost, and all that is none
   recost-collector report --by tag                     per recost.feature_tag(), and what has none
   recost-collector report --json | jq .total.costCents
-  recost-collector report --csv --by model > spend.csv
+  recost-collector report --by model --csv spend.csv
   recost-collector report --since 30d --html spend.html
 
 --json prints one object. Fields ending in Cents are US cents; times are UTC, null without any window:
@@ -30,7 +30,7 @@ examples:
   firstWindow, lastWindow             start of the first window, end of the last
   total, and each of groups[]         calls, errors, errorPercent, meanLatencyMs, maxP50LatencyMs,
                                       maxP95LatencyMs (the highest of the windows' p50 and p95), requestBytes,
-                                      responseBytes, costCents
+                                      responseBytes (both null in groups by model), costCents
   each of groups[] also               provider, endpoint, environment, model, tag: those that it is grouped by
                                       (the tag of the calls that have none is (untagged), see below);
                                       unpricedCalls: by model, those of which nobody knows the price
@@ -43,7 +43,7 @@ told: its p50 and p95 are the highest of the endpoints that have untagged calls,
 --by model: the calls of patched SDKs and recost.track(). (no model) is the difference between all calls and these: a
 call that was tracked by hand and captured, too, is one of each.
 
-Exit code 4: the directory given, or a file in it, cannot be read; the other files are reported.
+Exit code 4: the directory given, or a file in it, cannot be read (the other files are reported), or FILE not written.
 """
 
 
@@ -77,7 +77,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     )
     form = command.add_mutually_exclusive_group()
     form.add_argument("--json", action="store_true", help="one JSON object instead of text")
-    form.add_argument("--csv", action="store_true", help="comma separated, a row for each group")
+    form.add_argument("--csv", metavar="FILE", nargs="?", const="-", help="comma separated, a row for each group")
     form.add_argument("--html", metavar="FILE", help="one page with charts and tables of everything; - for stdout")
     command.set_defaults(act=_run)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from datetime import datetime, timezone
@@ -14,6 +15,7 @@ from recost_collector.history import History
 from recost_collector.statement import to_csv, to_json, to_text
 from recost_collector.tally import Wanted
 from recost_collector.window_line import REASONS
+from recost_collector.words import in_words
 
 OK, UNREACHABLE = 0, 4
 """Of the exit codes of ``recost-collector``, those that this command gives itself."""
@@ -32,15 +34,14 @@ def run(arguments: argparse.Namespace) -> int:
         history.read(directory, arguments.project)
     except OSError as exc:
         if arguments.dir or not isinstance(exc, FileNotFoundError):  # before the first call there is no directory
-            sys.stderr.write(f"recost-collector report: cannot read {figures.printable(directory)}: {exc.strerror}\n")
+            _complain(f"cannot read {figures.printable(directory)}: {in_words(exc)}{_mend_reading(exc)}")
             return UNREACHABLE
     nothing = "" if history.windows else _why_nothing(history, directory, arguments.project)
-    if arguments.html is not None:
-        _write_page(history, directory, arguments)
+    if arguments.html is not None or arguments.csv is not None:
+        if not _write(history, directory, arguments):
+            return UNREACHABLE
     elif arguments.json:
         sys.stdout.write(to_json(history, directory, arguments.project, arguments.by))
-    elif arguments.csv:
-        sys.stdout.write(to_csv(history, arguments.by))
     else:
         width = shutil.get_terminal_size((0, 0)).columns
         sys.stdout.write(nothing or to_text(history, directory, arguments.by, width))
@@ -64,20 +65,43 @@ def _why_nothing(history: History, directory: str, project: Optional[str]) -> st
     return f"The files in {where} hold no window.\n"
 
 
-def _write_page(history: History, directory: str, arguments: argparse.Namespace) -> None:
-    """Raises ``OSError`` when the file cannot be written."""
-    from recost_collector.page import to_html  # noqa: PLC0415 - the other forms need none of it
+def _write(history: History, directory: str, arguments: argparse.Namespace) -> bool:
+    """The page, or the rows for a spreadsheet. False: the file takes none, which is said."""
+    if arguments.csv is not None:
+        name, text = arguments.csv, to_csv(history, arguments.by)
+    else:
+        from recost_collector.page import to_html  # noqa: PLC0415 - the other forms need none of it
 
-    page = to_html(history, directory, datetime.now(timezone.utc))
-    if arguments.html == "-":
+        name, text = arguments.html, to_html(history, directory, datetime.now(timezone.utc))
+    if name == "-":
         sys.stdout.flush()
-        sys.stdout.buffer.write(page.encode())
-        return
-    path = absolute(arguments.html)
-    with open(path, "w", encoding="utf-8") as file:
-        file.write(page)
+        sys.stdout.buffer.write(text.encode())
+        return True
+    path = absolute(name)
+    try:
+        with open(path, "w", encoding="utf-8", newline="") as file:
+            file.write(text)
+    except OSError as exc:
+        _complain(f"cannot write {figures.printable(path)}: {_why_unwritten(path, exc)}")
+        return False
     cost = figures.money(history.books().total().cost_pico_usd)
     sys.stdout.write(f"{figures.printable(path)}: {figures.plural(history.windows, 'window')}, {cost}\n")
+    return True
+
+
+def _why_unwritten(path: str, exc: OSError) -> str:
+    folder = os.path.dirname(path)
+    if os.path.isdir(folder):
+        return in_words(exc)
+    return f"there is no folder {figures.printable(folder)}; make it, or name a file in another one"
+
+
+def _mend_reading(exc: OSError) -> str:
+    return "; --dir names the folder of the files" if isinstance(exc, (FileNotFoundError, NotADirectoryError)) else ""
+
+
+def _complain(text: str) -> None:
+    sys.stderr.write(f"recost-collector report: {text}\n")
 
 
 def _troubles(history: History) -> str:

@@ -24,6 +24,7 @@ from recost.paths import lesser_state_dir, open_private_dir, state_dir
 from recost_collector.election import new_file_lock
 from recost_collector.spool import SPOOL_FILE, Spool, SpoolTrouble
 from recost_collector.spool_file import ASIDE
+from recost_collector.words import about_file
 
 ID_FILE = "spool-id"
 LOCK_FILE = "spool.lock"
@@ -58,12 +59,12 @@ def open_spool(runtime: str, patience_s: float = 5.0) -> tuple[Place, Spool]:
         try:
             place = _claim(runtime, state, degraded, patience_s)
         except (OSError, Timeout) as exc:
-            degraded = f"{state} cannot hold it: {exc}"
+            degraded = f"{state} cannot hold it: {_why(exc)}"
             continue
         try:
             return place, Spool(place.directory, boot_id().hex())
         except (OSError, SpoolTrouble) as exc:
-            degraded = f"{state} cannot hold it: {exc}"
+            degraded = f"{state} cannot hold it: {_why(exc)}"
             place.release()
         except BaseException:
             place.release()
@@ -123,6 +124,12 @@ def remove(place: Place) -> None:
     with contextlib.suppress(OSError):
         os.rmdir(place.directory)
     place.release()
+
+
+def _why(exc: Exception) -> str:
+    if isinstance(exc, Timeout):
+        return "another process works there"
+    return about_file(exc) if isinstance(exc, OSError) else str(exc)
 
 
 def _claim(runtime: str, state: str, degraded: str, patience_s: float) -> Place:

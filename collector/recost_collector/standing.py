@@ -98,7 +98,8 @@ class Standing:
         if self._needs_key and not self.api_key:
             return "no key is known for it: the next worker of the project brings one"
         if self.state.suspended:
-            return f"suspended after {self.state.auth_failures} refusals of the key (401): set a valid api_key"
+            refused = f"suspended, the key was refused (401, {self.state.auth_failures} in a row)"
+            return f"{refused}: set a valid api_key (RECOST_API_KEY), the next init() with it resumes"
         return f"it asked to wait another {(self.state.wait_until_ms - wall_ms + 999) // 1000} s (Retry-After)"
 
     def sends(self, wall_ms: int) -> bool:

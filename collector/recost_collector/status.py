@@ -31,13 +31,14 @@ from recost.ring.layout import (
     OtherLayout,
 )
 from recost_collector.changes import DestinationState, with_status
-from recost_collector.figures import as_json
+from recost_collector.figures import agreed, as_json
 from recost_collector.open_spend import Spend, count_open_sessions, read_open_spend
 from recost_collector.ring_peek import RingPeek, beat, peek
 from recost_collector.spool import SPOOL_FILE, SpoolTrouble
 from recost_collector.spool_peek import open_to_read
 from recost_collector.spool_place import ID_FILE
 from recost_collector.status_judge import Trouble, judge
+from recost_collector.words import about_file
 
 BEAT_WAIT_S = 2.0
 """A leader turns at least five times a second; this long without a turn, it hangs."""
@@ -124,9 +125,10 @@ def gather() -> Status:
         if not elsewhere:
             raise
         status = nothing(first)
-        status.note([Trouble(str(exc))])
+        status.note([Trouble(about_file(exc))])
     for other in elsewhere:
-        text = f"degraded: {len(other.rings)} rings are in {other.runtime_dir}, for {first} took none"
+        are = agreed(len(other.rings), "ring", "is", "are")
+        text = f"degraded: {are} in {other.runtime_dir}, for {first} took none"
         mend = "recost-collector doctor says why"
         status.note([*status.troubles, Trouble(text, mend), *other.troubles])
         status.exit_code = max(status.exit_code, other.exit_code, 1)

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from recost_collector.figures import plural
+from recost_collector.exporters import WAITING
+from recost_collector.figures import agreed
 
 if TYPE_CHECKING:
     from recost_collector.status import DestinationStatus, RingStatus, Status
@@ -31,7 +32,7 @@ def judge(status: Status) -> None:
     troubles.extend(_ring_troubles(status.rings))
     if status.refused:
         names = ", ".join(status.refused)
-        text = f"{len(status.refused)} files in the runtime directory are no rings: {names}"
+        text = f"{agreed(len(status.refused), 'file', 'is no ring', 'are no rings')} in the runtime directory: {names}"
         troubles.append(Trouble(text, "recost-collector doctor --rings says what they are"))
     status.note(troubles)
     if troubles and status.exit_code == 0:
@@ -59,9 +60,12 @@ def _ring_troubles(rings: list[RingStatus]) -> list[Trouble]:
     troubles = []
     dropped, lost = sum(ring.dropped for ring in rings), sum(ring.lost for ring in rings)
     if dropped:
-        troubles.append(Trouble(f"{dropped:,} calls were not recorded because a ring was full", "raise ring_bytes"))
+        were = agreed(dropped, "call", "was", "were")
+        mend = "raise ring_bytes (RECOST_RING_BYTES)"
+        troubles.append(Trouble(f"{were} not recorded because a ring was full", mend))
     if lost:
-        text = f"up to {lost:,} calls were lost because another program damaged a ring, or none could be made"
+        were = agreed(lost, "call", "was", "were")
+        text = f"up to {were} lost because another program damaged a ring, or none could be made"
         troubles.append(Trouble(text, "recost-collector doctor says which"))
     return troubles
 
@@ -70,20 +74,20 @@ def _destination_troubles(found: DestinationStatus) -> list[Trouble]:
     troubles = []
     if found.suspended:
         text = f"delivery to {found.destination} is suspended, the key was refused"
-        troubles.append(Trouble(text, "set a valid api_key"))
+        mend = (
+            "set a valid api_key (RECOST_API_KEY): the next init() with it resumes delivery, nothing is lost meanwhile"
+        )
+        troubles.append(Trouble(text, mend))
     if found.parked:
         reasons = ", ".join(found.parked_reasons[:3])
-        text = f"{_windows_are(found.parked)} parked, {found.destination} will not take them: {reasons}"
+        text = (
+            f"{agreed(found.parked, 'window', 'is', 'are')} parked, {found.destination} will not take them: {reasons}"
+        )
         mend = "recost-collector spool retry tries them again, spool delete --parked loses them"
         troubles.append(Trouble(text, mend))
     if found.waiting and found.last_error_at_ms > found.delivered_at_ms and not found.suspended:
-        text = f"{_windows_are(found.waiting)} waiting for {found.destination}: {found.last_error}"
-        mend = (
-            "they are tried again by themselves; recost-collector flush does it now, doctor --reach asks for an answer"
-        )
+        why = found.last_error.partition(WAITING)[0]
+        text = f"{agreed(found.waiting, 'window', 'is', 'are')} waiting for {found.destination}: {why}"
+        mend = "they are tried again by themselves; recost-collector doctor --reach says what is wrong, flush tries now"
         troubles.append(Trouble(text, mend))
     return troubles
-
-
-def _windows_are(number: int) -> str:
-    return f"{plural(number, 'window')} {'is' if number == 1 else 'are'}"

@@ -81,10 +81,8 @@ def _holdings(status: Status, width: int) -> list[str]:
     lines = [*_rings(status.rings, width), *_destinations(status.destinations, width)]
     lines += spend_text(status.open_llm_spend)
     if status.other_layouts:
-        lines += [
-            "",
-            f"left alone         {len(status.other_layouts)} rings of another layout, for a recost that reads it",
-        ]
+        rings = plural(len(status.other_layouts), "ring")
+        lines += ["", f"left alone         {rings} of another layout, for a recost that reads it"]
     if any(status.totals.values()):
         totals = ", ".join(f"{name} {value:,}" for name, value in status.totals.items() if value)
         lines += ["", f"workers gone       {totals}"]
@@ -137,7 +135,7 @@ def _table(columns: list[Column], rows: list[list[str]], most: int, total: list[
     if not rows:
         return []
     if len(rows) > most:
-        total = [*total[:-1], f"all, {len(rows) - most:,} more are in --json"]
+        total = [*total[:-1], f"all ({len(rows) - most:,} more in --json)"]
     if len(rows) > 1:
         return ["", *draw(columns, [*rows[:most], total], width).lines]
     drawn = draw(columns, rows, width).lines

@@ -9,6 +9,7 @@ from recost_collector import asking, status
 from recost_collector.live import Watched
 from recost_collector.request_box import Request
 from recost_collector.status import RingStatus, Status
+from recost_collector.words import about_file
 
 PATIENCE_S = 1.0
 
@@ -48,7 +49,7 @@ def _ask(leading: Status) -> tuple[Optional[Watched], str]:
     try:
         answer = asking.ask_who_leads(leading.runtime_dir, Request("watch", PATIENCE_S))
     except OSError as exc:
-        return None, f"{who} cannot be asked: {exc}"
+        return None, f"{who} cannot be asked: {about_file(exc)}"
     if answer is None:
         return None, f"{who} does not answer: it hangs, is too busy, or is older than this command"
     return answer.watched, ""

@@ -41,7 +41,11 @@ class Budget(NamedTuple):
         """What of ``calls`` is too much; no reasons when all is within."""
         found = Excess([], set())
         if self.max_calls is not None and len(calls) > self.max_calls:
-            _note(found, f"{len(calls)} calls, max_calls={self.max_calls}", range(self.max_calls, len(calls)))
+            _note(
+                found,
+                f"{len(calls)} call{'s' * (len(calls) != 1)}, max_calls={self.max_calls}",
+                range(self.max_calls, len(calls)),
+            )
         if self.max_cost_cents is not None:
             self._look_at_cost(calls, found)
         if self.forbid is not None:

@@ -96,7 +96,7 @@ def test_a_misspelled_variable_is_met_with_the_right_one(doctor: Command, monkey
     monkeypatch.setenv("RECOST_APIKEY", KEY)
 
     assert doctor() == 0
-    assert "RECOST_APIKEY is no setting" in doctor.text
+    assert "RECOST_APIKEY is no setting of recost and does nothing" in doctor.text
     assert "did you mean RECOST_API_KEY?" in doctor.text
 
 
@@ -114,7 +114,7 @@ def test_a_refused_key_is_shown_with_the_mend(doctor: Command, monkeypatch: pyte
         leave_window(cloud_session(service.addresses[0][1], max_consecutive_auth_failures=1), KEY)
         with foreground():
             assert doctor() == 1
-            assert "the key was refused: set a valid api_key" in doctor.text
+            assert "the key was refused: set a valid api_key (RECOST_API_KEY)" in doctor.text
 
 
 def test_a_runtime_directory_that_others_may_write_is_refused(doctor: Command) -> None:
@@ -133,6 +133,30 @@ def test_a_local_directory_that_cannot_be_is_named(doctor: Command, monkeypatch:
 
     assert doctor() == 1
     assert "set RECOST_LOCAL_DIR" in checks(doctor)["local directory"]["mend"]
+
+
+@pytest.mark.skipif(not os.path.isdir("/proc/self"), reason="/proc")
+def test_what_permissions_do_not_tell_is_tried(doctor: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody can make anything in /proc, and root is told that it may."""
+    for name in ("LOCAL", "STATE", "RUNTIME"):
+        monkeypatch.setenv(f"RECOST_{name}_DIR", f"/proc/{name.lower()}/below")
+
+    assert doctor() == 1
+    found = checks(doctor)
+    for name, verdict in (("local", "fail"), ("state", "warn"), ("runtime", "fail")):
+        check = found[f"{name} directory"]
+        assert check["verdict"] == verdict
+        assert "/proc takes no new directory (no such file or directory)" in check["text"]
+        assert f"RECOST_{name.upper()}_DIR" in check["mend"]
+
+
+def test_a_file_that_takes_no_windows_is_named_and_nothing_is_left_behind(doctor: Command) -> None:
+    folder = Path(os.environ["RECOST_LOCAL_DIR"])
+    (folder / "default.jsonl").mkdir(parents=True)
+
+    assert doctor() == 1
+    assert f"{folder}/default.jsonl cannot be written (is a directory)" in checks(doctor)["local directory"]["text"]
+    assert os.listdir(folder) == ["default.jsonl"]
 
 
 @as_root
@@ -155,7 +179,7 @@ def test_without_a_writable_home_it_says_what_to_set(everybodys: Path) -> None:
     found = json.loads(out.read_text())
     assert found["exit_code"] == 1
     by_name = {check["name"]: check for check in found["checks"]}
-    assert "is not writable" in by_name["local directory"]["text"]
+    assert "takes no new directory (permission denied)" in by_name["local directory"]["text"]
     assert "set RECOST_LOCAL_DIR" in by_name["local directory"]["mend"]
     assert "set RECOST_STATE_DIR" in by_name["state directory"]["mend"]
 

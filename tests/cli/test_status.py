@@ -118,8 +118,8 @@ def test_a_broken_host_says_what_to_do_below_each_trouble(status: Command) -> No
         "  to do: the next call of a worker starts one, or run: recost-collector run",
     ]
     assert [line[:20] for line in lines if line.startswith("and: ")] == [
-        "and: 1 calls were not recorded"[:20],
-        "and: 1 files in the runtime"[:20],
+        "and: 1 call was not recorded"[:20],
+        "and: 1 file is no ring"[:20],
     ]
     assert sum(line.startswith("  to do: ") for line in lines) == 3
     found = checked(status.json())

@@ -121,7 +121,7 @@ def test_a_spool_that_has_forgotten_commits_counts_and_sends_nothing_twice(damag
         _deliver(second, worker, 2)
         assert total() == 9
         assert second.service._totals.counters["count.lost"] == 5
-        assert "0 windows and 5 more calls are lost" in _heard(worker)[0]
+        assert "lost are 0 windows and 5 more calls at most" in _heard(worker)[0]
         assert Path(second._spool.moved_aside).exists()
         worker.leave()
     with collector() as third:

@@ -261,4 +261,4 @@ def test_a_service_that_never_answers_is_tried_again(monkeypatch):
     with raw_server(lambda connection: read_request(connection) and connection.recv(1)) as url:
         with exporter_to(url) as exporter:
             retry = retry_of(exporter.export, make_frame())
-    assert "ReadTimeoutError" in retry.notice.message
+    assert "no answer in time" in retry.notice.message

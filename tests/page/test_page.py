@@ -117,8 +117,3 @@ def test_without_a_browser_the_page_is_whole_whatever_is_in_it(lines: int, place
     assert parser.stack == []
     assert "<script>alert" not in text
     assert ("No window was found." in text) is not lines
-
-
-def test_a_file_that_cannot_be_written_is_told_without_a_traceback(place: Place, tmp_path: Path, capsys) -> None:
-    assert main(["report", "--html", str(tmp_path / "none" / "spend.html")]) == 4
-    assert "No such file or directory" in capsys.readouterr().err

@@ -1,4 +1,4 @@
-"""What a host can be examined for, a subject a file. Each check looks, changes nothing, and says the mend."""
+"""What a host can be examined for, a subject a file. Each check looks, leaves nothing behind, and says the mend."""
 
 from __future__ import annotations
 

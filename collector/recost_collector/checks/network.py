@@ -17,6 +17,7 @@ from recost.hosts import is_loopback
 from recost.session import Destination
 from recost_collector.checks import Check, fail, ok, warn
 from recost_collector.exporters.pool import Unusable, open_pool, proxy_for
+from recost_collector.network_words import in_words
 
 UNREACHABLE = 4
 MOST_URLS = 16
@@ -69,7 +70,7 @@ def _reach(destination: Destination, timeout_s: float) -> Check:
     except Unusable as exc:
         return fail("reach", f"{url}: {exc}", exit_code=UNREACHABLE)
     except (urllib3.exceptions.HTTPError, http.client.HTTPException, OSError, ValueError) as exc:
-        return fail("reach", f"{url} does not answer: {_cause(exc)}", _mend(exc), UNREACHABLE)
+        return fail("reach", f"{url} does not answer: {in_words(exc)}", _mend(exc), UNREACHABLE)
     return ok("reach", f"{url} answers (status {answer.status} without a key)")
 
 
@@ -79,20 +80,13 @@ def _reach_socket(destination: Destination, timeout_s: float) -> Check:
         with contextlib.closing(socket.create_connection((place.hostname or "", place.port or 80), timeout_s)):
             return ok("reach", f"{destination.url} takes connections")
     except (OSError, ValueError) as exc:
-        text = f"nobody listens at {destination.url}: {exc}"
+        text = f"nobody listens at {destination.url}: {in_words(exc)}"
         return fail("reach", text, "start the listener, or set RECOST_LOCAL_TRANSPORT=file", UNREACHABLE)
 
 
 def _origin(url: str) -> str:
     place = urlsplit(url)
     return f"{place.scheme}://{place.netloc.rpartition('@')[2]}"
-
-
-def _cause(exc: BaseException) -> str:
-    """Without the object that urllib3 puts in front."""
-    reason = getattr(exc, "reason", None)
-    text = str(reason if isinstance(reason, BaseException) else exc)
-    return text.rpartition(": ")[2] if "object at 0x" in text else text
 
 
 def _mend(exc: BaseException) -> str:

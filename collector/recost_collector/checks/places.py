@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import tempfile
 from collections.abc import Iterator
 
 from recost.paths import (
@@ -17,26 +18,29 @@ from recost.paths import (
     state_dir,
 )
 from recost.ring.files import affordable
+from recost.ring.layout import PAGE
 from recost_collector.checks import Check, fail, ok, warn
 from recost_collector.figures import listing, plural, size
 from recost_collector.spool_place import spool_dirs
+from recost_collector.words import in_words
 
 VOLATILE = frozenset({"tmpfs", "ramfs", "devtmpfs"})
 CONTAINER = frozenset({"overlay", "aufs", "fuse-overlayfs"})
 SMALL_BYTES = 64 << 20
 """What Docker gives ``/dev/shm``."""
 SHARED_BITS = 0o077
+TRIAL_PREFIX = ".recost-doctor-"
 
 
-def check(ring_bytes: int, *, is_local: bool) -> Iterator[Check]:
-    """``is_local``: windows go to a file of this user."""
+def check(ring_bytes: int, local_file: str) -> Iterator[Check]:
+    """``local_file``: the name of the one that windows go to; empty: they go elsewhere."""
     yield _runtime()
     yield _room(ring_bytes)
     yield _state()
-    if is_local:
-        yield _local()
+    if local_file:
+        yield _local(local_file)
     yield from _modes()
-    yield _lasting(is_local=is_local)
+    yield _lasting(is_local=bool(local_file))
 
 
 def _runtime() -> Check:
@@ -45,6 +49,10 @@ def _runtime() -> Check:
     if trouble:
         mend = "remove it, or name another one in RECOST_RUNTIME_DIR, for workers and this command alike"
         return fail("runtime directory", f"{path} is refused: {trouble}", mend, 4)
+    trouble = trouble_writing(path)
+    if trouble:
+        mend = "name another one in RECOST_RUNTIME_DIR, for workers and this command alike, or make room"
+        return fail("runtime directory", f"no ring can be made in {path}: {trouble}", mend)
     return ok("runtime directory", path if os.path.lexists(path) else f"{path}: the first call makes it")
 
 
@@ -70,19 +78,56 @@ def _state() -> Check:
     if found.degraded:
         text, _, mend = found.degraded.partition("; ")
         return warn("state directory", text, mend)
+    trouble = trouble_writing(found.path)
+    if trouble:
+        text = f"what waits cannot be kept in {found.path}, {trouble}: it is in memory, where a reboot takes it away"
+        return warn("state directory", text, "set RECOST_STATE_DIR to a directory of this user on a local disk")
     return ok("state directory", found.path)
 
 
-def _local() -> Check:
+def _local(name: str) -> Check:
     path = local_dir()
-    above = nearest_existing(path)
-    if is_writable(above):
+    trouble = trouble_writing(path, name)
+    if not trouble:
         return ok("local directory", path)
-    what = "not writable" if os.path.isdir(above) else "no directory"
-    text = f"{path} cannot take windows, {above} is {what}: they wait in the spool"
-    return fail(
-        "local directory", text, "set RECOST_LOCAL_DIR to a directory of this user, or HOME where it is missing"
-    )
+    text = f"{path} cannot take windows, {trouble}: they wait in the spool"
+    mend = "set RECOST_LOCAL_DIR to a directory of this user, or HOME where it is missing"
+    return fail("local directory", text, mend)
+
+
+def trouble_writing(directory: str, name: str = "") -> str:
+    """Why ``directory``, or the file ``name`` that may be in it, takes nothing; empty: it does.
+
+    Tried, for permissions do not tell it all; under a name of its own, so that it comes into nobody's way, and taken
+    away again.
+    """
+    place = nearest_existing(directory)
+    if not os.path.isdir(place):
+        return f"{place} is no directory"
+    try:
+        if place == directory:
+            with tempfile.NamedTemporaryFile(prefix=TRIAL_PREFIX, dir=place) as file:
+                file.write(bytes(PAGE))
+                file.flush()
+            return _trouble_appending(os.path.join(directory, name)) if name else ""
+        os.rmdir(tempfile.mkdtemp(prefix=TRIAL_PREFIX, dir=place))
+    except OSError as exc:
+        return f"{place} takes no {'file' if place == directory else 'new directory'} ({in_words(exc)})"
+    return ""
+
+
+def _trouble_appending(path: str) -> str:
+    try:
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return ""
+    except OSError as exc:
+        return f"{path} cannot be written ({in_words(exc)})"
+    found = os.fstat(fd)
+    os.close(fd)
+    if not stat.S_ISREG(found.st_mode):
+        return f"{path} is no regular file"
+    return "" if found.st_uid == os.geteuid() else f"{path} belongs to uid {found.st_uid}"
 
 
 def private_trouble(path: str) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import importlib.util
 import logging
 import os
@@ -10,14 +9,10 @@ import warnings
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
-from recost.config import PREFIX, RecostConfig, resolve
+from recost.config import RecostConfig, resolve, unread_variables
 from recost.errors import ConfigError
 from recost.hosts import travels_unencrypted
 from recost_collector.checks import Check, fail, ok, warn
-
-OTHER_VARIABLES = frozenset(
-    f"{PREFIX}{name}" for name in ("DISABLED", "LOCAL_DIR", "STATE_DIR", "RUNTIME_DIR", "PRICES_FILE")
-)
 
 
 class Settings(NamedTuple):
@@ -69,9 +64,6 @@ def _values(settings: Settings) -> Check:
 
 
 def _unknown_variables() -> Iterator[Check]:
-    known = {PREFIX + name.upper() for name in RecostConfig.__annotations__} | OTHER_VARIABLES
-    for variable in sorted(os.environ):
-        if variable.startswith(PREFIX) and variable not in known:
-            near = difflib.get_close_matches(variable, known, 1)
-            mend = f"did you mean {near[0]}?" if near else "see the settings in the README"
-            yield warn("settings", f"{variable} is no setting of recost: it does nothing", mend)
+    for variable, why in unread_variables(os.environ).items():
+        what, _, mend = why.partition("; ")
+        yield warn("settings", f"{variable} {what}", mend or "see the settings in the README")

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 from recost.notice import Notice
 from recost.session import Destination
 
+WAITING = "; the windows wait on disk"
+"""In the text of a ``Retry``: behind what went wrong, before what to do."""
 INTENT = ".intent"
 """A file in ``Lease.state_dir`` that an exporter keeps is named after its destination's id, and ends so."""
 _KEPT = (INTENT, f"{INTENT}.new")
@@ -86,12 +88,12 @@ def open_exporter(destination: Destination, lease: Lease) -> Exporter:
     try:
         name = _MODULES[urlsplit(destination.url).scheme]
     except (KeyError, ValueError) as exc:
-        text = "this collector knows no such destination; a newer recost may: the windows wait on disk"
+        text = f"this collector knows no such destination; a newer recost may{WAITING}"
         raise Retry(Notice("undelivered", text)) from exc
     try:
         exporter: Exporter = _load(name).open_exporter(destination, lease)
     except ImportError as exc:
-        raise Retry(Notice("undelivered", str(exc))) from exc
+        raise Retry(Notice("undelivered", f"{exc}{WAITING}")) from exc
     return exporter
 
 

@@ -12,7 +12,7 @@ from email.utils import parsedate_to_datetime
 from typing import NamedTuple, Optional, Union
 
 from recost.notice import Notice
-from recost_collector.exporters import Reject, Retry
+from recost_collector.exporters import WAITING, Reject, Retry
 
 DEFAULT_RETRY_AFTER_S = 60.0
 MIN_RETRY_AFTER_S = 1.0
@@ -60,9 +60,10 @@ def outcome(answer: Answer, host: str, path: str) -> Union[Retry, Reject, None]:
     return Reject(Notice("parked", f"{text}: {_hint(status)}", status), _TRIES.get(status, 1))
 
 
-def undelivered(text: str, status: int = 0, after_s: Optional[float] = None) -> Retry:
-    """The outcome of an attempt that failed for a reason that may pass."""
-    return Retry(Notice("undelivered", f"{text}; the windows wait on disk", status), after_s)
+def undelivered(text: str, status: int = 0, after_s: Optional[float] = None, mend: str = "") -> Retry:
+    """The outcome of an attempt that failed for a reason that may pass. ``mend``: what to do; may be empty."""
+    waiting = f"{WAITING} and are tried again{'; ' if mend else ''}{mend}"
+    return Retry(Notice("undelivered", f"{text}{waiting}", status), after_s)
 
 
 def retry_after_s(headers: Mapping[str, str], now_s: float) -> Optional[float]:

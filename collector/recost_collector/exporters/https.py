@@ -20,11 +20,13 @@ from recost_collector.exporters import Frame, Lease, Reject, Retry
 from recost_collector.exporters.answers import Answer, outcome, plain, read_answer, undelivered
 from recost_collector.exporters.limit import limit
 from recost_collector.exporters.pool import TIMEOUT, Unusable, open_pool
+from recost_collector.network_words import in_words
 
 MAX_DRAINED_BYTES = 64 << 10
 DRAIN_S = 5.0
 MAX_EXPLANATION = 300
 _PROXY_WANTS_AUTH = 407
+_MEND = "recost-collector doctor --reach examines the way there"
 
 
 class HttpsExporter:
@@ -76,7 +78,7 @@ class HttpsExporter:
         return answer
 
     def _no_answer(self, text: str) -> Retry:
-        return undelivered(f"no delivery to {self._host}: {text}")
+        return undelivered(f"no delivery to {self._host}: {text}", mend=_MEND)
 
 
 def open_exporter(destination: Destination, lease: Lease) -> HttpsExporter:  # noqa: ARG001 - one shape for all
@@ -126,9 +128,9 @@ def _drained(response: urllib3.response.BaseHTTPResponse) -> bool:
 
 
 def _explain(exc: Exception, frame: Frame) -> str:
-    text = f"{type(exc).__name__}: {exc}"
+    text = in_words(exc)
     if frame.api_key and frame.api_key in text:
         text = type(exc).__name__
     if isinstance(exc, urllib3.exceptions.SSLError):
-        text = f"for a CA of your own set SSL_CERT_FILE to its bundle; {text}"
+        text = f"{text}; for a CA of your own set SSL_CERT_FILE to its bundle"
     return plain(text, MAX_EXPLANATION)

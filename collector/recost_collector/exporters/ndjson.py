@@ -25,10 +25,12 @@ from recost.notice import Notice
 from recost.origins import mount_namespace
 from recost.paths import make_dirs
 from recost.session import Destination
-from recost_collector.exporters import INTENT, Frame, Lease, Retry
+from recost_collector.exporters import INTENT, WAITING, Frame, Lease, Retry
 from recost_collector.exporters.lines import NEWLINE, LineFile, holds
+from recost_collector.words import in_words
 
 BUSY_RETRY_S = 1.0
+_NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 MAX_OFFSET = 1 << 60
 """No file system has larger files, and none answers a question about them."""
 
@@ -72,9 +74,9 @@ class NdjsonExporter:
                 self._require_lease()  # again: from here on nobody else can write
                 self._append_once(file, frame.key, frame.body + NEWLINE)
         except BlockingIOError as exc:
-            raise self._retry(exc, "another collector writes at this moment", BUSY_RETRY_S) from exc
+            raise self._retry(exc, "another collector writes at this moment", "", BUSY_RETRY_S) from exc
         except (OSError, ValueError) as exc:  # ValueError: a NUL in the path
-            raise self._retry(exc, getattr(exc, "strerror", None) or str(exc)) from exc
+            raise self._retry(exc, in_words(exc), self._mend(exc)) from exc
 
     def close(self) -> None:
         """Nothing to do: the file is open during an export only."""
@@ -125,7 +127,7 @@ class NdjsonExporter:
         if not os.path.isabs(self._path):
             raise OSError(errno.EINVAL, "no absolute path", self._path)
         directory = os.path.dirname(self._path)
-        if self._destination.mount_namespace in {0, mount_namespace()}:
+        if not self._is_elsewhere():
             make_dirs(directory)
             return
         with contextlib.suppress(FileNotFoundError, NotADirectoryError):
@@ -135,16 +137,35 @@ class NdjsonExporter:
         text = "the collector runs in another container and does not see this directory; mount it there at this path"
         raise FileNotFoundError(errno.ENOENT, text, directory)
 
-    def _retry(self, exc: Exception, reason: str, after_s: Optional[float] = None) -> Retry:
+    def _is_elsewhere(self) -> bool:
+        """Whether the worker lives in another mount namespace."""
+        return self._destination.mount_namespace not in {0, mount_namespace()}
+
+    def _mend(self, exc: Exception) -> str:
+        """What to do, to be added to a text."""
+        if self._is_elsewhere():  # the text says it
+            return ""
+        if getattr(exc, "errno", None) in _NO_ROOM:
+            return "; free some space there"
+        return "; set RECOST_LOCAL_DIR to a directory of this user, or see what is wrong there"
+
+    def _retry(self, exc: Exception, reason: str, mend: str, after_s: Optional[float] = None) -> Retry:
         filename = getattr(exc, "filename", None)  # the descriptor's number where it was given that
-        name = os.fsencode(filename if isinstance(filename, str) else self._path)
+        filename = _as_utf8(filename if isinstance(filename, str) else self._path)
+        path = _as_utf8(self._path)
+        where = f" ({filename})" if filename not in {path, os.path.dirname(path)} else ""
         notice = Notice(
             "file",
-            f"{reason}; the windows wait on disk",
+            f"windows cannot be written to {path}: {reason}{where}{WAITING} and are tried again{mend}",
             errno=getattr(exc, "errno", None) or errno.EINVAL,
-            filename=name.decode(errors="backslashreplace"),  # a notice is UTF-8, a path need not be
+            filename=filename,
         )
         return Retry(notice, after_s)
+
+
+def _as_utf8(path: str) -> str:
+    """A notice is UTF-8, a path need not be."""
+    return os.fsencode(path).decode(errors="backslashreplace")
 
 
 def open_exporter(destination: Destination, lease: Lease) -> NdjsonExporter:

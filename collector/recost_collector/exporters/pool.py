@@ -20,6 +20,7 @@ from urllib3.util.ssl_ import create_urllib3_context
 
 from recost.session import Destination
 from recost_collector.exporters.limit import limit
+from recost_collector.network_words import in_words
 
 TIMEOUT = urllib3.Timeout(connect=10.0, read=30.0)
 STEP_S = 40.0
@@ -75,7 +76,7 @@ def _tls(ca_bundle: str) -> ssl.SSLContext:
         else:
             context.load_verify_locations(cafile=ca_bundle)
     except OSError as exc:  # ssl.SSLError is one
-        raise Unusable(f"cannot read the CA bundle {ca_bundle}: {exc}; check SSL_CERT_FILE") from exc
+        raise Unusable(f"cannot read the CA bundle {ca_bundle}: {in_words(exc)}; check SSL_CERT_FILE") from exc
     return context
 
 

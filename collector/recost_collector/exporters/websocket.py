@@ -20,8 +20,9 @@ except ImportError as exc:
 
 from recost.notice import Notice
 from recost.session import Destination
-from recost_collector.exporters import Frame, Lease, Reject, Retry
+from recost_collector.exporters import WAITING, Frame, Lease, Reject, Retry
 from recost_collector.exporters.limit import limit
+from recost_collector.network_words import in_words
 
 CONNECT_S = 5.0
 ANSWER_S = 10.0
@@ -58,7 +59,7 @@ class WebSocketExporter:
             raise Reject(Notice("parked", "the window is no text, so it is no message for a WebSocket")) from exc
         except _FAILURES as exc:
             self.close()
-            raise self._undelivered(f"{type(exc).__name__}: {exc}") from exc
+            raise self._undelivered(in_words(exc)) from exc
 
     def close(self) -> None:
         self._connection = None
@@ -82,7 +83,7 @@ class WebSocketExporter:
         return self._undelivered(str(exc))
 
     def _undelivered(self, text: str) -> Retry:
-        message = f"no delivery to {self._url}: {text[:200]}; is something listening there?"
+        message = f"no delivery to {self._url}: {text[:200]}{WAITING}; is something listening there?"
         return Retry(Notice("undelivered", message))
 
 
