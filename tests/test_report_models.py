@@ -58,3 +58,17 @@ def test_what_has_no_price_is_said_to_have_none(place: Place, capsys):
     assert "The price of 3 calls is not known, here it is $0 or an estimate: openai ft:secret." in text_of(
         capsys, "--by", "model"
     )
+
+
+def test_no_row_is_above_the_total_and_of_models_nobody_knows_the_bytes(place: Place, capsys):
+    """An LLM call lasts longer than the request in it, and is counted without its bytes."""
+    start, end = "2026-11-21T10:00:00.000Z", "2026-11-21T10:00:30.000Z"
+    summary = WindowSummary("", "", "python", "1.0", start, end, [entry(p95=70.0)], llm_metrics=[llm_entry(p95=90.0)])
+    write(place.local, "shop.jsonl", *(frame + b"\n" for frame in to_frames(summary, 2000)))
+
+    found = json_of(capsys, "--by", "model")
+    assert [(group["maxP95LatencyMs"], group["requestBytes"]) for group in found["groups"]] == [(90.0, None)]
+    assert (found["total"]["maxP95LatencyMs"], found["total"]["requestBytes"]) == (90.0, entry().total_request_bytes)
+    rows = [line.split() for line in text_of(capsys, "--by", "model").splitlines()]
+    (of_model,) = [row for row in rows if row[:1] == ["openai"]]
+    assert of_model[-3:-1] == ["-", "-"]

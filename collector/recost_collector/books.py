@@ -23,13 +23,15 @@ class Grouping(NamedTuple):
     columns: tuple[str, ...]
     places: tuple[int, ...] = ()
     """Empty: the groups are those of a view, and what that leaves out."""
+    has_sizes: bool = True
+    """False: of its groups nobody knows how many bytes went and came."""
 
 
 GROUPINGS = {
     "provider": Grouping(("provider",), (1,)),
     "endpoint": Grouping(("provider", "endpoint"), (1, 2)),
     "environment": Grouping(("environment",), (0,)),
-    "model": Grouping(("provider", "model")),
+    "model": Grouping(("provider", "model"), has_sizes=False),
     "tag": Grouping(("tag",)),
 }
 
@@ -63,8 +65,11 @@ class Books:
         self._models.merge(other._models)
 
     def total(self) -> Sums:
-        """Of ``metrics``, which are the whole truth, whatever the views say."""
-        return merged(self._cells.values())
+        """Of ``metrics``, which are the whole truth, whatever the views say. No row of a view is above its maxima."""
+        whole = merged(self._cells.values())
+        for view in (self._tags, self._models):
+            view.lift(whole)
+        return whole
 
     def groups(self, by: str) -> dict[Key, Sums]:
         """``tag`` and ``model`` only where the views were read, too."""

@@ -44,7 +44,7 @@ def to_json(history: History, directory: str, project: Optional[str], by: str) -
         "firstWindow": history.first and figures.utc(history.first),
         "lastWindow": history.last and figures.utc(history.last),
         "total": _sums_to_json(books.total()),
-        "groups": [{**dict(zip(columns, key)), **_group_to_json(sums)} for key, sums in ranking(books.groups(by))],
+        "groups": [{**dict(zip(columns, key)), **_group_to_json(sums, by)} for key, sums in ranking(books.groups(by))],
         "skippedLines": skipped,
         "unreadFiles": [_as_utf8(path) for path in history.unread],
     }
@@ -56,9 +56,9 @@ def to_csv(history: History, by: str) -> str:
     columns, groups = GROUPINGS[by].columns, history.books().groups(by)
     text = io.StringIO(newline="")
     rows = csv.writer(text)
-    rows.writerow([*columns, *_group_to_json(Sums())])
+    rows.writerow([*columns, *_group_to_json(Sums(), by)])
     for key, sums in ranking(groups):
-        rows.writerow([*map(_as_cell, key), *_group_to_json(sums).values()])
+        rows.writerow([*map(_as_cell, key), *_group_to_json(sums, by).values()])
     return text.getvalue()
 
 
@@ -67,7 +67,8 @@ def to_text(history: History, directory: str, by: str, width: int) -> str:
     columns = [Column(name.upper(), is_text=True) for name in GROUPINGS[by].columns]
     books = history.books()
     total, groups = books.total(), books.groups(by)
-    rows = [[*map(figures.printable, key), *_cells(sums)] for key, sums in ranking(groups)]
+    has_sizes = GROUPINGS[by].has_sizes
+    rows = [[*map(figures.printable, key), *_cells(sums, has_sizes=has_sizes)] for key, sums in ranking(groups)]
     rows.append(["TOTAL", *[""] * (len(columns) - 1), *_cells(total)])
     table = draw([*columns, *_FIGURES], rows, width)
     notes = ["P50 MAX and P95 MAX: the highest of the windows' p50 and p95."]
@@ -88,8 +89,9 @@ def to_text(history: History, directory: str, by: str, width: int) -> str:
     return "\n".join([*_head(history, total, directory), "", *table.lines, "", *notes, ""])
 
 
-def _group_to_json(sums: Sums) -> dict[str, Any]:
-    return {**_sums_to_json(sums), "unpricedCalls": to_int64(sums.unpriced)}
+def _group_to_json(sums: Sums, by: str) -> dict[str, Any]:
+    found = {**_sums_to_json(sums), "unpricedCalls": to_int64(sums.unpriced)}
+    return found if GROUPINGS[by].has_sizes else {**found, "requestBytes": None, "responseBytes": None}
 
 
 def _sums_to_json(sums: Sums) -> dict[str, Any]:
@@ -120,15 +122,15 @@ def _head(history: History, total: Sums, directory: str) -> list[str]:
     ]
 
 
-def _cells(sums: Sums) -> list[str]:
+def _cells(sums: Sums, *, has_sizes: bool = True) -> list[str]:
     return [
         figures.count(sums.calls),
         figures.count(sums.errors),
         figures.percent(sums.errors, sums.calls),
         figures.latency(sums.max_p50_ms),
         figures.latency(sums.max_p95_ms),
-        figures.size(sums.request_bytes),
-        figures.size(sums.response_bytes),
+        figures.size(sums.request_bytes) if has_sizes else "-",
+        figures.size(sums.response_bytes) if has_sizes else "-",
         figures.money(sums.cost_pico_usd),
     ]
 

@@ -17,6 +17,13 @@ class Column(NamedTuple):
     """0: never left out. Of the others the one with the highest rank goes first."""
 
 
+class Fit(NamedTuple):
+    """Which columns there is room for, by number, and how wide they are."""
+
+    kept: list[int]
+    widths: list[int]
+
+
 class Table(NamedTuple):
     lines: list[str]
     left_out: list[str]
@@ -26,13 +33,28 @@ class Table(NamedTuple):
 def draw(columns: list[Column], rows: list[list[str]], width: int) -> Table:
     """Title, rows, a rule, and the last row, which is the total. ``width`` 0: as wide as it gets."""
     cells = [[column.title for column in columns], *rows]
-    widths = [max(len(row[at]) for row in cells) for at in range(len(columns))]
-    kept = _choose(columns, widths, width)
+    kept, widths = fit(columns, rows, width)
     chosen = [columns[at] for at in kept]
-    widths = _shrink(chosen, [widths[at] for at in kept], width)
     lines = [_line(chosen, [row[at] for at in kept], widths) for row in cells]
     lines.insert(-1, "-" * _line_width(widths))
     return Table(lines, [column.title for column in columns if column not in chosen])
+
+
+def fit(columns: list[Column], rows: list[list[str]], width: int) -> Fit:
+    """``width`` 0: as wide as it gets."""
+    widths = [
+        max(len(text) for text in (column.title, *(row[at] for row in rows))) for at, column in enumerate(columns)
+    ]
+    kept = _choose(columns, widths, width)
+    return Fit(kept, _shrink([columns[at] for at in kept], [widths[at] for at in kept], width))
+
+
+def cut(text: str, width: int) -> str:
+    """Both ends stay: paths differ at either."""
+    if len(text) <= width:
+        return text
+    tail = (width - 1) // 2
+    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"
 
 
 def _choose(columns: list[Column], widths: list[int], width: int) -> list[int]:
@@ -62,15 +84,7 @@ def _line_width(widths: list[int]) -> int:
 
 def _line(columns: list[Column], cells: list[str], widths: list[int]) -> str:
     parts = [
-        _cut(cell, wide).ljust(wide) if column.is_text else cell.rjust(wide)
+        cut(cell, wide).ljust(wide) if column.is_text else cell.rjust(wide)
         for column, cell, wide in zip(columns, cells, widths)
     ]
     return GAP.join(parts).rstrip()
-
-
-def _cut(text: str, width: int) -> str:
-    """Both ends stay: paths differ at either."""
-    if len(text) <= width:
-        return text
-    tail = (width - 1) // 2
-    return f"{text[: width - 1 - tail]}…{text[len(text) - tail :]}"

@@ -39,7 +39,7 @@ def _once(arguments: argparse.Namespace) -> int:
         time.sleep(arguments.interval)
         seen = look(seen)
     columns = shutil.get_terminal_size((WIDTH, 0)).columns
-    Console(width=columns, highlight=False).print(frame(seen, arguments.by, 0))
+    Console(width=columns, highlight=False).print(frame(seen, arguments.by, 0, columns))
     return seen.status.exit_code
 
 
@@ -48,7 +48,7 @@ def _live(arguments: argparse.Namespace, *, is_terminal: bool) -> None:
     seen: Look = look(None)
     with Live(console=console, screen=True, auto_refresh=False) as screen:
         while True:
-            screen.update(frame(seen, arguments.by, console.height), refresh=True)
+            screen.update(frame(seen, arguments.by, console.height, console.width), refresh=True)
             if _wait(arguments.interval, is_terminal=is_terminal):
                 return
             seen = look(seen)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from typing import Optional
+from typing import NamedTuple, Optional
 
-from rich.console import Group, RenderableType
+from rich.console import Group, JustifyMethod, RenderableType
 from rich.table import Table
 from rich.text import Text
 
@@ -14,6 +14,7 @@ from recost_collector.figures import ago, count, latency, money, percent, plural
 from recost_collector.live import Row, Watched
 from recost_collector.status import RingStatus
 from recost_collector.status_text import headline
+from recost_collector.table import Column, cut, fit
 from recost_collector.top_look import Look, rings
 
 COLUMNS = {
@@ -22,16 +23,40 @@ COLUMNS = {
     "provider": ("PROVIDER",),
     "tag": ("TAG",),
 }
-_FIGURES = ("CALLS/S", "ERR %", "P50", "P95", "COST/S", "CALLS", "ERRORS", "COST")
+_FIGURES = [
+    Column("CALLS/S", spare_rank=2),
+    Column("ERR %", spare_rank=1),
+    Column("P50", spare_rank=6),
+    Column("P95", spare_rank=3),
+    Column("COST/S", spare_rank=4),
+    Column("CALLS"),
+    Column("ERRORS", spare_rank=5),
+    Column("COST"),
+]
 _NOW = 5
 """Of ``_FIGURES``, those of the last minute."""
+_WORKERS = [
+    Column("WORKER"),
+    Column("CALLS/S", spare_rank=3),
+    Column("RECORDED", spare_rank=1),
+    Column("BACKLOG", spare_rank=4),
+    Column("DROPPED", spare_rank=2),
+    Column("PROJECT", is_text=True),
+]
+_NARROW = 70
+"""With less than this, names of two parts share a column."""
 _HOUR = 3600
 _CHROME = 5
 """Lines of a table that are no rows: its titles, rules and the total."""
 _LEAST_ROWS = 3
 
 
-def frame(seen: Look, by: Optional[str], height: int) -> RenderableType:
+class _Row(NamedTuple):
+    cells: list[str]
+    style: str
+
+
+def frame(seen: Look, by: Optional[str], height: int, width: int) -> RenderableType:
     """``height`` in lines; 0: as many as it takes."""
     parts: list[RenderableType] = [_verdict(seen), _summary(seen), Text()]
     watched = seen.watched
@@ -40,9 +65,9 @@ def frame(seen: Look, by: Optional[str], height: int) -> RenderableType:
     room = _room(height - 4, [*(len(rows) for _, rows in shown), len(workers)])
     if watched is not None:
         for (view, rows), most in zip(shown, room):
-            parts.append(_table(watched, view, rows, most))
+            parts.append(_table(watched, view, rows, most, width))
     if workers:
-        parts.append(_workers(workers, seen.rates, room[-1]))
+        parts.append(_workers(workers, seen.rates, room[-1], width))
     return Group(*parts)
 
 
@@ -89,26 +114,34 @@ def _room(height: int, wanted: Sequence[int]) -> list[int]:
     return given
 
 
-def _table(watched: Watched, view: str, rows: Sequence[Row], most: int) -> Table:
-    names = COLUMNS[view]
-    table = Table(box=None, pad_edge=False, show_footer=False, header_style="bold")
-    for name in names:
-        table.add_column(name, overflow="ellipsis", no_wrap=True, min_width=8)
-    for at, title in enumerate(_FIGURES):
-        table.add_column(title, justify="right", no_wrap=True, style="" if at < _NOW else "dim")
-    for row in rows[:most]:
-        table.add_row(*map(printable, row.names), *_cells(row, watched.span_s), style=_style(row))
-    if len(rows) > most:
-        table.add_row(f"and {len(rows) - most:,} more", style="dim")
-    table.add_section()
-    blanks = [""] * (len(names) - 1)
-    table.add_row(
-        "TOTAL" if view in {"endpoint", "provider"} else "all calls",
-        *blanks,
-        *_cells(watched.total, watched.span_s),
-        style="bold",
-    )
+def _table(watched: Watched, view: str, rows: Sequence[Row], most: int, width: int) -> Table:
+    names = [Column(name, is_text=True) for name in COLUMNS[view]]
+    total = "TOTAL" if view in {"endpoint", "provider"} else "all calls"
+    named = [(list(row.names), row) for row in rows[:most]]
+    named.append(([total, *[""] * (len(names) - 1)], watched.total))
+    if width < _NARROW:
+        names = [Column(COLUMNS[view][-1], is_text=True)]
+        named = [([" ".join(texts).strip()], row) for texts, row in named]
+    found = [_Row([*map(printable, texts), *_cells(row, watched.span_s)], _style(row)) for texts, row in named]
+    table = _drawn([*names, *_FIGURES], found[:-1], len(rows) - most, width, found[-1])
     table.add_row()
+    return table
+
+
+def _drawn(columns: list[Column], rows: Sequence[_Row], more: int, width: int, total: Optional[_Row] = None) -> Table:
+    """The columns that there is room for. ``more``: rows for which there is none."""
+    blanks = [""] * (len(columns) - 1)
+    rest = [_Row([f"and {more:,} more", *blanks], "dim")] if more > 0 else []
+    foot = [total._replace(style="bold")] if total is not None else []
+    kept, widths = fit(columns, [row.cells for row in (*rows, *rest, *foot)], width)
+    table = Table(box=None, pad_edge=False, header_style="bold")
+    for at, wide in zip(kept, widths):
+        column = columns[at]
+        justify: JustifyMethod = "left" if column.is_text else "right"
+        style = "dim" if column in _FIGURES[_NOW:] else ""
+        table.add_column(column.title, justify=justify, no_wrap=True, style=style, width=wide)
+    for row in (*rows, *rest, *foot):
+        table.add_row(*(Text(cut(row.cells[at], wide)) for at, wide in zip(kept, widths)), style=row.style)
     return table
 
 
@@ -132,26 +165,22 @@ def _style(row: Row) -> str:
     return "" if row.recent_calls else "dim"
 
 
-def _workers(workers: Sequence[RingStatus], rates: dict[str, float], most: int) -> Table:
-    table = Table(box=None, pad_edge=False, header_style="bold")
-    for title in ("WORKER", "CALLS/S", "RECORDED", "BACKLOG", "DROPPED"):
-        table.add_column(title, justify="right", no_wrap=True)
-    table.add_column("PROJECT", overflow="ellipsis", no_wrap=True)
+def _workers(workers: Sequence[RingStatus], rates: dict[str, float], most: int, width: int) -> Table:
     busiest = sorted(workers, key=lambda ring: (-rates.get(ring.name, 0.0), ring.pid))
-    for ring in busiest[:most]:
-        gone = " (gone)" if ring.alive is False else ""
-        table.add_row(
-            f"{ring.pid}{gone}",
-            _rate(rates[ring.name]) if ring.name in rates else "-",
-            count(ring.recorded),
-            percent(ring.backlog_bytes, ring.capacity_bytes),
-            count(ring.dropped),
-            printable(f"{ring.project or 'default'} / {ring.environment}"),
-            style="red" if ring.dropped or gone else "",
-        )
-    if len(workers) > most:
-        table.add_row(f"and {len(workers) - most:,} more", style="dim")
-    return table
+    return _drawn(_WORKERS, [_worker(ring, rates) for ring in busiest[:most]], len(workers) - most, width)
+
+
+def _worker(ring: RingStatus, rates: dict[str, float]) -> _Row:
+    gone = " (gone)" if ring.alive is False else ""
+    cells = [
+        f"{ring.pid}{gone}",
+        _rate(rates[ring.name]) if ring.name in rates else "-",
+        count(ring.recorded),
+        percent(ring.backlog_bytes, ring.capacity_bytes),
+        count(ring.dropped),
+        printable(f"{ring.project or 'default'} / {ring.environment}"),
+    ]
+    return _Row(cells, "red" if ring.dropped or gone else "")
 
 
 def _per_s(number: int, span_s: float) -> float:

@@ -38,6 +38,11 @@ class View:
             rest.lift(self._outside.max_p50_ms, self._outside.max_p95_ms)
         return {**self._groups, **({rest_key: rest} if rest.calls or rest.cost_pico_usd else {})}
 
+    def lift(self, whole: Sums) -> None:
+        """To its highest percentiles: an LLM call lasts longer than its request, a part of a row may be slower."""
+        for sums in self._groups.values():
+            whole.lift(sums.max_p50_ms, sums.max_p95_ms)
+
     def _lift_all(self, window: Window) -> None:
         """Nothing of this window is in the view, as mostly."""
         outside = self._outside

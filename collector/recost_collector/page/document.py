@@ -120,7 +120,7 @@ def _over_time(axis: series.Axis, slots: Sequence[Sums], total: Sums) -> str:
 def _section(history: History, books: Books, axis: series.Axis, by: str) -> str:
     """Empty where there is nothing to tell apart."""
     heading = _SECTIONS[by]
-    groups, columns = ranking(books.groups(by)), GROUPINGS[by].columns
+    groups, (columns, _, has_sizes) = ranking(books.groups(by)), GROUPINGS[by]
     if {key[-1] for key, _ in groups} <= _EMPTY or (by == "environment" and len(groups) < 2):
         return ""
     stacked = series.stack(history.timeline, axis, by, [key for key, _ in groups])
@@ -129,7 +129,7 @@ def _section(history: History, books: Books, axis: series.Axis, by: str) -> str:
         for at, each in enumerate(stacked)
     ]
     total = books.total()
-    rows = [(key, tables.figure_cells(sums, total)) for key, sums in groups]
+    rows = [(key, tables.figure_cells(sums, total, has_sizes=has_sizes)) for key, sums in groups]
     note = f"Spend per {series.slot_length(axis.slot_s)}. {_NOTES.get(by, '')}"
     drawn = ""
     if total.cost_pico_usd:

@@ -30,8 +30,8 @@ LATENCIES = slice(3, 6)
 FIGURES = ("calls", "errors", "error %", "mean", "p50 max", "p95 max", "sent", "received", "cost")
 
 
-def figure_cells(sums: Sums, total: Sums) -> list[Cell]:
-    """In the order of ``FIGURES``."""
+def figure_cells(sums: Sums, total: Sums, *, has_sizes: bool = True) -> list[Cell]:
+    """In the order of ``FIGURES``. ``has_sizes`` False: of bytes nothing is known."""
     share = sums.cost_pico_usd / total.cost_pico_usd if total.cost_pico_usd else -1.0
     return [
         Cell(figures.count(sums.calls), sums.calls),
@@ -40,8 +40,8 @@ def figure_cells(sums: Sums, total: Sums) -> list[Cell]:
         Cell(figures.latency(sums.mean_ms), sums.mean_ms),
         Cell(figures.latency(sums.max_p50_ms), sums.max_p50_ms),
         Cell(figures.latency(sums.max_p95_ms), sums.max_p95_ms),
-        Cell(figures.size(sums.request_bytes), sums.request_bytes),
-        Cell(figures.size(sums.response_bytes), sums.response_bytes),
+        Cell(figures.size(sums.request_bytes), sums.request_bytes) if has_sizes else Cell("-"),
+        Cell(figures.size(sums.response_bytes), sums.response_bytes) if has_sizes else Cell("-"),
         Cell(figures.money(sums.cost_pico_usd), sums.cost_pico_usd, share),
     ]
 
