@@ -38,8 +38,8 @@ class RecostAuthError(RecostError):
     @staticmethod
     def _text(status: int, consecutive_failures: int) -> str:
         return (
-            f"the service refused the API key: status={status} consecutive_failures={consecutive_failures};"
-            " check api_key (RECOST_API_KEY); windows wait on disk"
+            f"the service refused the API key (status={status}, {consecutive_failures} in a row);"
+            " windows wait on disk; check api_key (RECOST_API_KEY)"
         )
 
 

@@ -90,8 +90,12 @@ def state_dir(environ: Mapping[str, str] = os.environ) -> StateDir:
     lesser_trouble = _state_trouble(lesser, mounts)
     if lesser_trouble:
         trouble, lesser = f"{trouble}, {lesser_trouble}", runtime_dir(environ)
-    hint = "set RECOST_STATE_DIR to a directory of this user on a local disk"
-    return StateDir(lesser, f"state is kept in {lesser}: {trouble}; {hint}")
+    return StateDir(lesser, degraded_state(lesser, trouble))
+
+
+def degraded_state(path: str, trouble: str) -> str:
+    """What is said of state that is not where it should be; ``trouble``: why not."""
+    return f"state is kept in {path}: {trouble}; set RECOST_STATE_DIR to a directory of this user on a local disk"
 
 
 def lesser_state_dir() -> str:

@@ -246,7 +246,7 @@ def test_status_shows_rings_that_the_runtime_directory_did_not_take(tmp_path: Pa
     try:
         done = cli("status", RECOST_RUNTIME_DIR=str(in_the_way))
         assert done.returncode == 3
-        assert f"degraded: 1 ring is in {lesser}" in done.stdout
+        assert f"degraded: rings are in {lesser}" in done.stdout
         assert str(in_the_way) in done.stdout
         assert str(os.getpid()) in done.stdout
         found = json.loads(cli("status", "--json", RECOST_RUNTIME_DIR=str(in_the_way)).stdout)

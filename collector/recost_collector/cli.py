@@ -11,7 +11,7 @@ import io
 import os
 import re
 import sys
-from typing import NoReturn, Optional
+from typing import Any, NoReturn, Optional
 
 from recost import __version__
 from recost.errors import RecostError
@@ -40,6 +40,9 @@ class _Parser(argparse.ArgumentParser):
     """One that names what somebody may have meant. Those of the commands are of this class, too."""
 
     def error(self, message: str) -> NoReturn:
+        if message.endswith(("required: COMMAND", "required: ACTION")):  # then what there is helps more than a usage
+            self.print_help(sys.stderr)
+            self.exit(USAGE, f"\n{self.prog}: error: {message}\n")
         found = _INVALID.search(message)
         if found is not None:
             from recost.nearest import did_you_mean  # noqa: PLC0415 - for those who misspell
@@ -47,14 +50,24 @@ class _Parser(argparse.ArgumentParser):
             message += did_you_mean(found[1], re.findall(r"[\w-]+", found[2]))
         super().error(message)
 
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:  # two overloads of argparse's
+        found, unknown = super().parse_known_args(args, namespace)
+        if unknown:  # said by the command that was given them, and not by the one above it
+            from recost.nearest import did_you_mean  # noqa: PLC0415 - for those who misspell
+
+            known = set(re.findall(r"--[\w-]+", self.format_help()))
+            self.error(f"unrecognized arguments: {' '.join(unknown)}{did_you_mean(unknown[0], known)}")
+        return found, unknown
+
 
 def main(argv: Optional[list[str]] = None) -> int:
     """The console script. Never a traceback for what a user can get wrong."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="replace")  # a character that the terminal's encoding lacks becomes ?
-    arguments = _parser().parse_args(argv)
+    arguments = argparse.Namespace()
     try:
+        _parser().parse_args(argv, arguments)
         code: int = arguments.act(arguments)
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -150,8 +163,9 @@ def _run(_arguments: argparse.Namespace) -> int:
         if process.run(directory, "run", patience_s=3.0, supervisor=supervisor):
             return OK
     leader = read_leader(directory)
-    who = f"pid {leader.pid}" if leader is not None else "another process"
-    sys.stderr.write(f"recost-collector: {who} already leads in {directory}\n")
+    who = f"pid {leader.pid} ({leader.kind})" if leader is not None else "another process"
+    mend = f"; it does the work, and to take its place end it first: kill {leader.pid}" if leader is not None else ""
+    sys.stderr.write(f"recost-collector: {who} already leads in {directory}{mend}\n")
     return UNHEALTHY
 
 

@@ -199,8 +199,7 @@ class Leadership:
         except OSError as exc:  # no room: nobody can see who leads, and all else goes on
             logger.warning("it cannot be written down who leads: %s", exc)
         if trouble:
-            text = f"the collector's state is in {self._place.state_dir}: {trouble}; RECOST_STATE_DIR changes it"
-            self.service.say_at_start(Notice("degraded", text))
+            self.service.say_at_start(Notice("degraded", f"the collector's {trouble}"))
 
 
 def lead(

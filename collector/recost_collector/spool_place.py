@@ -20,11 +20,11 @@ from filelock import FileLock, Timeout
 
 from recost.leader import read_leader
 from recost.origins import boot_id
-from recost.paths import lesser_state_dir, open_private_dir, state_dir
+from recost.paths import degraded_state, lesser_state_dir, open_private_dir, state_dir
 from recost_collector.election import new_file_lock
 from recost_collector.spool import SPOOL_FILE, Spool, SpoolTrouble
 from recost_collector.spool_file import ASIDE
-from recost_collector.words import about_file
+from recost_collector.words import in_words
 
 ID_FILE = "spool-id"
 LOCK_FILE = "spool.lock"
@@ -54,22 +54,23 @@ def open_spool(runtime: str, patience_s: float = 5.0) -> tuple[Place, Spool]:
     ``SpoolTrouble`` when a predecessor works there still: a second spool for the same rings would count them twice.
     """
     wanted = state_dir()
-    degraded = wanted.degraded
+    troubles: list[str] = []
     for state in dict.fromkeys((wanted.path, runtime)):
+        degraded = degraded_state(state, ", ".join(troubles)) if troubles else wanted.degraded
         try:
             place = _claim(runtime, state, degraded, patience_s)
         except (OSError, Timeout) as exc:
-            degraded = f"{state} cannot hold it: {_why(exc)}"
+            troubles.append(f"{state} cannot hold it ({_why(exc)})")
             continue
         try:
             return place, Spool(place.directory, boot_id().hex())
         except (OSError, SpoolTrouble) as exc:
-            degraded = f"{state} cannot hold it: {_why(exc)}"
+            troubles.append(f"{state} cannot hold it ({_why(exc)})")
             place.release()
         except BaseException:
             place.release()
             raise
-    raise OSError(f"no place for a spool: {degraded}")
+    raise OSError(f"no place for a spool: {', '.join(troubles)}")
 
 
 def orphans(place: Place, runtime: str) -> Iterator[Place]:
@@ -129,7 +130,7 @@ def remove(place: Place) -> None:
 def _why(exc: Exception) -> str:
     if isinstance(exc, Timeout):
         return "another process works there"
-    return about_file(exc) if isinstance(exc, OSError) else str(exc)
+    return in_words(exc)
 
 
 def _claim(runtime: str, state: str, degraded: str, patience_s: float) -> Place:

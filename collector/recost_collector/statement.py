@@ -19,12 +19,12 @@ from recost_collector.window_line import REASONS
 _FORMULAS = ("=", "+", "-", "@", "\t", "\r")
 _FIGURES = [
     Column("CALLS"),
-    Column("ERRORS"),
-    Column("ERROR %", spare_rank=1),
-    Column("P50 MAX", spare_rank=2),
-    Column("P95 MAX"),
-    Column("SENT", spare_rank=4),
-    Column("RECEIVED", spare_rank=3),
+    Column("ERRORS", spare_rank=1),
+    Column("ERROR %", spare_rank=3),
+    Column("P50 MAX", spare_rank=4),
+    Column("P95 MAX", spare_rank=2),
+    Column("SENT", spare_rank=6),
+    Column("RECEIVED", spare_rank=5),
     Column("COST"),
 ]
 

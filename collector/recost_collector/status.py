@@ -31,7 +31,7 @@ from recost.ring.layout import (
     OtherLayout,
 )
 from recost_collector.changes import DestinationState, with_status
-from recost_collector.figures import agreed, as_json
+from recost_collector.figures import as_json
 from recost_collector.open_spend import Spend, count_open_sessions, read_open_spend
 from recost_collector.ring_peek import RingPeek, beat, peek
 from recost_collector.spool import SPOOL_FILE, SpoolTrouble
@@ -127,8 +127,7 @@ def gather() -> Status:
         status = nothing(first)
         status.note([Trouble(about_file(exc))])
     for other in elsewhere:
-        are = agreed(len(other.rings), "ring", "is", "are")
-        text = f"degraded: {are} in {other.runtime_dir}, for {first} took none"
+        text = f"degraded: rings are in {other.runtime_dir}, for {first} took none"
         mend = "recost-collector doctor says why"
         status.note([*status.troubles, Trouble(text, mend), *other.troubles])
         status.exit_code = max(status.exit_code, other.exit_code, 1)

@@ -52,7 +52,8 @@ def _collector_troubles(status: Status) -> list[Trouble]:
         mend = "a worker replaces it after 10 s, or end it"
         troubles.append(Trouble("the collector holds its lock and does nothing", mend))
     if status.leader is not None and status.leading and status.leader.trouble:
-        troubles.append(Trouble(f"degraded: {status.leader.trouble}"))
+        what, _, mend = status.leader.trouble.partition("; ")
+        troubles.append(Trouble(f"degraded: {what}", mend))
     return troubles
 
 
@@ -88,6 +89,7 @@ def _destination_troubles(found: DestinationStatus) -> list[Trouble]:
     if found.waiting and found.last_error_at_ms > found.delivered_at_ms and not found.suspended:
         why = found.last_error.partition(WAITING)[0]
         text = f"{agreed(found.waiting, 'window', 'is', 'are')} waiting for {found.destination}: {why}"
-        mend = "they are tried again by themselves; recost-collector doctor --reach says what is wrong, flush tries now"
+        doctor = "doctor" if found.destination.startswith("file:") else "doctor --reach"
+        mend = f"they are tried again by themselves; recost-collector {doctor} says what is wrong, flush tries now"
         troubles.append(Trouble(text, mend))
     return troubles

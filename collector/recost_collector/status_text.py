@@ -18,17 +18,17 @@ MOST_DESTINATIONS = 4
 _RINGS = [
     Column("WORKERS"),
     Column("RECORDED"),
-    Column("BACKLOG"),
-    Column("DROPPED"),
-    Column("PIDS", is_text=True, spare_rank=1),
+    Column("BACKLOG", spare_rank=2),
+    Column("DROPPED", spare_rank=1),
+    Column("PIDS", is_text=True, spare_rank=3),
     Column("PROJECT / ENVIRONMENT", is_text=True),
 ]
 _DESTINATIONS = [
     Column("WAITING"),
     Column("PARKED"),
-    Column("DELIVERED"),
-    Column("DROPPED"),
-    Column("LAST", spare_rank=1),
+    Column("DELIVERED", spare_rank=2),
+    Column("DROPPED", spare_rank=1),
+    Column("LAST", spare_rank=3),
     Column("DESTINATION", is_text=True),
 ]
 _MORE = "more: recost-collector top (what is called now), report (what it cost), doctor (what else is wrong)"
@@ -70,7 +70,7 @@ def _leader(status: Status) -> list[str]:
     lines = []
     if status.leader is not None and status.leading:
         leader = status.leader
-        who = f"pid {leader.pid}, {leader.kind}, recost {leader.version}, leads since {_ago(leader.started_at_ms)}"
+        who = f"pid {leader.pid}, {leader.kind}, recost {leader.version}, leads for {_passed(leader.started_at_ms)}"
         lines.append(f"collector          {who}")
         lines.append(f"spool              {leader.spool}")
     lines.insert(1, f"runtime directory  {status.runtime_dir}")
@@ -113,7 +113,7 @@ def _destinations(destinations: Sequence[DestinationStatus], width: int) -> list
     rows = [
         [
             *_counts([found]),
-            _ago(found.delivered_at_ms) if found.delivered_at_ms else "never",
+            f"{_passed(found.delivered_at_ms)} ago" if found.delivered_at_ms else "never",
             printable(found.destination),
         ]
         for found in worst_first
@@ -142,5 +142,5 @@ def _table(columns: list[Column], rows: list[list[str]], most: int, total: list[
     return ["", *drawn[:-2], drawn[-1]]  # without the rule: there is nothing to add up
 
 
-def _ago(at_ms: int) -> str:
-    return f"{ago(time.time_ns() // 1_000_000 - at_ms)} ago"
+def _passed(since_ms: int) -> str:
+    return ago(time.time_ns() // 1_000_000 - since_ms)

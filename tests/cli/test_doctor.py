@@ -114,7 +114,8 @@ def test_a_refused_key_is_shown_with_the_mend(doctor: Command, monkeypatch: pyte
         leave_window(cloud_session(service.addresses[0][1], max_consecutive_auth_failures=1), KEY)
         with foreground():
             assert doctor() == 1
-            assert "the key was refused: set a valid api_key (RECOST_API_KEY)" in doctor.text
+            assert "the key was refused\n" in doctor.text
+            assert "to do: set a valid api_key (RECOST_API_KEY)" in doctor.text
 
 
 def test_a_runtime_directory_that_others_may_write_is_refused(doctor: Command) -> None:

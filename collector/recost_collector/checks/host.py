@@ -43,9 +43,9 @@ def _version_of(name: str) -> str:
 
 
 def _collection(status: Status) -> Iterator[Check]:
-    """What ``status`` finds. Its texts say the mend."""
-    for problem in status.problems:
-        yield fail("collection", problem, exit_code=status.exit_code or 1)
+    """What ``status`` finds."""
+    for trouble in status.troubles:
+        yield fail("collection", trouble.text, trouble.mend, status.exit_code or 1)
     if not status.problems:
         leader = status.leader if status.leading else None
         who = f"collector pid {leader.pid}, " if leader is not None else "no collector, and none is needed: "

@@ -164,7 +164,7 @@ def _read_only_later(trial: Trial) -> None:
         make_read_only(site.place.state)
         kill_leader(site.runtimes[0])
         worker.offer_all(100, PATHS[2])
-        worker.must_hear("the collector's state is in")
+        worker.must_hear("the collector's state is kept in")
         make_writable(site.place.local)
         make_writable(site.place.state)
         site.leave()

@@ -175,7 +175,7 @@ def _fill_disk(left: int, restart: bool, trial: Trial) -> None:
         made = 100
         accepted = sum(workers[0].offer(made, WAITING) for _ in range(20))
         if restart:
-            workers[0].must_hear("the collector's state is in", times=None)
+            workers[0].must_hear("the collector's state is kept in", times=None)
         refused = 20 * made - accepted
         status = site.status()
         dropped = sum(ring["dropped"] for ring in status.found["rings"])
