@@ -49,9 +49,9 @@ class RecostConfig:
     """
 
     api_key: Optional[str] = None
-    """Starts with ``rc-``. None: local mode."""
+    """The service's key. None: local mode."""
     project_id: Optional[str] = None
-    """Required in cloud mode. Letters, digits, ``-``, ``_`` and ``.``: it becomes a file name and a URL segment."""
+    """Required in cloud mode. In local mode it names the file."""
     environment: str = "development"
     """Tag on all telemetry."""
     flush_interval_ms: int = 30_000
@@ -59,9 +59,9 @@ class RecostConfig:
     flush_interval: Optional[float] = None
     """Deprecated: the same in seconds. Wins over ``flush_interval_ms`` of the same source."""
     max_batch_size: int = 100
-    """Events that close a window early."""
+    """Events that close a window early, at most once a second."""
     max_buckets: int = 2000
-    """Distinct (provider, endpoint, method) in a window."""
+    """Distinct (provider, endpoint, method) in a window; one more closes it early."""
     local_transport: LocalTransportMode = "file"
     """Where windows go in local mode: a file, or a WebSocket listener on this machine."""
     local_port: int = 9847
@@ -69,7 +69,7 @@ class RecostConfig:
     debug: bool = False
     """One line per captured call and per flush on stderr."""
     enabled: bool = True
-    """False: nothing is patched or started."""
+    """False: nothing is patched or started. In the environment, off wins over the code; so does ``RECOST_DISABLED=1``."""
     custom_providers: Sequence[ProviderDef] = ()
     """Rules that go before the built-in ones."""
     exclude_patterns: Sequence[str] = ()
@@ -85,19 +85,19 @@ class RecostConfig:
     max_consecutive_auth_failures: int = 5
     """401s in a row that suspend delivery."""
     auto_shutdown_handlers: bool = True
-    """Dispose at the interpreter's exit."""
+    """Deliver what is left at the interpreter's exit."""
     on_error: Optional[Callable[[Exception], object]] = None
     """Called with exceptions, on a thread of recost's, never on the one of a request."""
     collector: CollectorMode = "auto"
     """``auto``: start one when none lives; ``external``: never start one; ``thread``: run it in this process."""
     ring_bytes: int = 1 << 20
-    """Size of this process's ring, a power of two."""
+    """Shared memory for this process's ring."""
     exclude_loopback: bool = True
     """Calls to this machine are not captured in local mode."""
     route_tags: bool = False
     """Calls that no ``feature_tag`` names are tagged with the route or task that made them (frameworks, Celery)."""
     spool_max_bytes: int = 256 << 20
-    """What may wait on disk."""
+    """What may wait on disk; beyond it the oldest windows go, counted."""
     local_file_max_bytes: int = 64 << 20
     """The local file rotates at this size. 0: never."""
     collector_idle_exit_s: float = 10.0
@@ -105,9 +105,9 @@ class RecostConfig:
     normalize_paths: bool = True
     """Ids in paths become ``{id}`` where a path serves as endpoint."""
     prices: Optional[Mapping[str, Mapping[str, Mapping[str, Any]]]] = None
-    """Prices of LLMs that beat the table: ``{"openai": {"my-model": {"input": 2.5, "output": 10}}}``, USD a million."""
+    """Prices of LLMs that beat the table."""
     prices_file: Optional[str] = None
-    """A JSON file with more of them; ``prices`` beats it."""
+    """A JSON file of the same form; ``prices`` beats it."""
     llm_event_log: bool = False
     """Each LLM call, with the ``metadata`` given to ``track()``, is a line in a file of the local directory."""
 

@@ -15,15 +15,12 @@ from typing import Optional
 
 import msgspec
 
-from tests.processes.support import ROOT
 from tests.progress import Progress
 from tests.servers import every, results, table
 from tests.servers.results import FAILED, Matrix, Result
 from tests.servers.running import Job, Running
 from tests.servers.uwsgi import newest_version
 
-KEPT = ROOT / "docs" / "matrix.json"
-README = ROOT / "README.md"
 BUDGET_S = 30 * 60.0
 POLL_S = 0.1
 PACKAGES = (
@@ -34,16 +31,13 @@ EXAMPLES = """\
 examples:
   scripts/matrix                            every cell, at most 30 minutes
   scripts/matrix --only uwsgi               one family; also "gunicorn gthread, preload, SIGKILL"
-  scripts/matrix --json docs/matrix.json && scripts/matrix --readme
+  scripts/matrix --json docs/matrix.json && scripts/docs
 """
 
 
 def main(arguments: Optional[list[str]] = None) -> int:
     """0: every cell that can be run is whole; 1: one is not; 2: usage."""
     options = _parser().parse_args(arguments)
-    if options.readme:
-        README.write_text(table.in_readme(README.read_text(), results.read(KEPT)))
-        return 0
     jobs = every.jobs(options.only)
     if not jobs:
         print(f"matrix: --only {' '.join(options.only)}: no such server; --list shows them", file=sys.stderr)
@@ -74,7 +68,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, help="cells at a time (default: one per core)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write what came of it, too")
     parser.add_argument("--list", action="store_true", help="name the cells")
-    parser.add_argument("--readme", action="store_true", help=f"run nothing: put {KEPT.name} into the README")
     return parser
 
 

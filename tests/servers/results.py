@@ -8,6 +8,7 @@ from typing import Literal
 import msgspec
 
 Verdict = Literal["whole", "not whole", "failed", "unavailable"]
+KEPT = Path(__file__).parents[2] / "docs" / "matrix.json"
 WHOLE: Verdict = "whole"
 NOT_WHOLE: Verdict = "not whole"
 FAILED: Verdict = "failed"

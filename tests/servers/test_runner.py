@@ -1,4 +1,4 @@
-"""What the runner of the matrix takes for whole, and what not; and that the README shows the run that is kept."""
+"""What the runner of the matrix takes for whole, and what not; and what is told of a run."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ import pytest
 
 from tests.harness import POLL_S, wait_until
 from tests.servers import every, one, table
-from tests.servers.__main__ import KEPT, README, main, work
-from tests.servers.results import Matrix, Result, read, write
+from tests.servers.__main__ import main, work
+from tests.servers.results import KEPT, Matrix, Result, read, write
 from tests.servers.running import Job, Running
 
 CONTROLS = "tests.servers.controls"
@@ -126,19 +126,16 @@ def test_the_table_has_a_line_for_each_server_and_mode(tmp_path: Path):
         Result("b", "spawn", "reload", "unavailable", why="no such server"),
     ]
     write(matrix_of(*cells), tmp_path / "matrix.json")
-    readme = table.in_readme(f"x\n{table.BEGIN}\nold\n{table.END}\ny", read(tmp_path / "matrix.json"))
-    *_, first, second, _end, _y = readme.splitlines()
+    told = table.as_markdown(read(tmp_path / "matrix.json"))
+    *_, first, second = told.splitlines()
     assert first == "| a | fork | 1,200 / 1,200 |  | 90 / 88 (3 in flight) | timeout: **9 / 8** |"
     assert second == "| b | spawn |  | not run: no such server |  |  |"
-    assert "2026-01-02, Linux, Python 3.11.7: 4 cells, 2 whole, 1 cannot be run there; 1,299 calls" in readme
-    assert "old" not in readme
+    assert "2026-01-02, Linux, Python 3.11.7: 4 cells, 2 whole, 1 cannot be run there; 1,299 calls" in told
+    *_, first, second = table.as_short_markdown(read(tmp_path / "matrix.json")).splitlines()
+    assert first == "| a | fork | 3, **1 not whole** | 1,299 | 1,296 | 3 |"
+    assert second == "| b | spawn | 0 | 0 | 0 | 0 |"
 
 
-def test_the_readme_shows_the_run_that_is_kept():
-    readme = README.read_text()
-    assert table.in_readme(readme, read(KEPT)) == readme
+def test_every_cell_is_in_the_run_that_is_kept_and_holds():
     assert read(KEPT).holds
-
-
-def test_every_cell_is_in_the_run_that_is_kept():
     assert [cell.label for cell in read(KEPT).cells] == [job.label for job in every.jobs([])]
