@@ -69,7 +69,7 @@ class RecostConfig:
     debug: bool = False
     """One line per captured call and per flush on stderr."""
     enabled: bool = True
-    """False: nothing is patched or started. In the environment, off wins over the code; so does ``RECOST_DISABLED=1``."""
+    """False: nothing is patched or started. Off in the environment beats the code; so does ``RECOST_DISABLED=1``."""
     custom_providers: Sequence[ProviderDef] = ()
     """Rules that go before the built-in ones."""
     exclude_patterns: Sequence[str] = ()

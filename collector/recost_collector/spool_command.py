@@ -12,7 +12,6 @@ from recost_collector.flush import add_timeout, headline
 if TYPE_CHECKING:
     from recost_collector.spool_look import KeptSpool, KeptWindow
 
-MOST_IDS = 10_000
 SHOWN = 20
 
 _EPILOG = """\

@@ -69,9 +69,7 @@ def init(  # noqa: PLR0917 - another SDK's signature, which programs already cal
         logger.info("a costara key is never sent anywhere: windows go to the local file; RECOST_API_KEY sends them")
     settings: Keywords = {
         "project_id": to_project_id(named),
-        "environment": environment
-        if environment != PRODUCTION
-        else os.environ.get("COSTARA_ENVIRONMENT") or PRODUCTION,
+        "environment": _environment(environment),
         "flush_interval_ms": round(flush_interval * 1000),
         "max_batch_size": batch_size,
     }

@@ -63,7 +63,7 @@ class Writer:
         self._deferred: collections.deque[list[bytes]] = collections.deque()
 
     def offer(self, payload: bytes) -> bool:
-        """Append one record. False: refused and counted, or this ring is closed, or the parent's (``forked``)."""
+        """Append one record. False: refused and counted, or this ring is closed, or it is the parent's."""
         if not self._ours[0]:  # before the lock: another thread may have held it at the fork
             return False
         try:
@@ -107,11 +107,6 @@ class Writer:
         self.settle()
         with self._lock:
             self._closed = True
-
-    @property
-    def forked(self) -> bool:
-        """True in a forked child: the ring belongs to the parent."""
-        return not self._ours[0]
 
     @property
     def tail(self) -> int:
