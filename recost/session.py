@@ -56,7 +56,7 @@ class Destination(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class Session(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How the events of a worker are grouped into windows, and where these go. No key; a proxy's URL may hold a password."""
+    """How the events of a worker are grouped into windows, and where these go. No key, but a proxy's password."""
 
     destination: Destination
     environment: str = "development"

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from recost import session
+from recost import __version__, session
 from recost.ring import layout
 from recost.ring.files import create_ring
 from recost.session import Registration
@@ -50,7 +50,7 @@ def test_a_live_ring_that_is_collected_is_well(doctor: Doctor, foreground: subpr
 
     assert found["exit_code"] == 0
     assert found["directories"][0]["collector"] == {
-        "state": "at work", "pid": foreground.pid, "version": "0.1.0", "kind": "run",
+        "state": "at work", "pid": foreground.pid, "version": __version__, "kind": "run",
     }  # fmt: skip
     assert (ring["owner"]["state"], ring["header"]["pid"]) == ("alive", os.getpid())
     assert ring["words"]["flush_status"] == "ok"

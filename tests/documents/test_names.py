@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from recost import __version__
+import recost
 from recost_collector import cli
 from tests.documents.__main__ import ROOT
 
@@ -59,7 +59,12 @@ def test_every_command_of_ours_is_understood(document: Path):
 
 def test_the_newest_entry_of_the_changelog_is_of_this_version():
     headings = re.findall(r"^## (\S+)", (ROOT / "CHANGELOG.md").read_text("utf-8"), re.MULTILINE)
-    assert headings[0] == __version__
+    assert headings[0] == recost.__version__
+
+
+def test_every_public_name_is_in_the_file_that_a_users_type_checker_reads():
+    used = set(re.findall(r"recost\.(\w+)", (ROOT / "examples" / "typed.py").read_text("utf-8")))
+    assert set(recost.__all__) - used == set()
 
 
 def is_there(file: Path, name: str) -> bool:

@@ -13,7 +13,7 @@ from tests.documents.__main__ import ROOT
 
 BLOCK = re.compile(r"^```python\n(.*?)^```", re.MULTILINE | re.DOTALL)
 DOCUMENTS = ("README.md", "docs/llm.md", "docs/testing.md")
-STAND_INS = '''
+STAND_INS = """
 import sys
 import pytest, recost, recost.testing
 from fastapi import FastAPI
@@ -34,7 +34,7 @@ for number, code in enumerate(eval(sys.stdin.read())):
         print(f"in this block:\\n{code}", file=sys.stderr)
         raise
 print("all ran")
-'''
+"""
 """What the blocks take for granted: an application, and functions of the reader's."""
 
 
@@ -56,7 +56,11 @@ def test_a_block_that_does_not_run_is_found_out(tmp_path: Path):
 
 def run(blocks: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
     """None of them makes a call, so nothing is started, and nothing is sent with the keys that they show."""
-    environ = {"PYTHONPATH": f"{ROOT}:{ROOT / 'collector'}", "HOME": str(folder), "RECOST_RUNTIME_DIR": str(folder / "r")}
+    environ = {
+        "PYTHONPATH": f"{ROOT}:{ROOT / 'collector'}",
+        "HOME": str(folder),
+        "RECOST_RUNTIME_DIR": str(folder / "r"),
+    }
     command = [sys.executable, "-c", STAND_INS]
     return subprocess.run(
         command, input=repr(blocks), env=environ, cwd=folder, check=False, capture_output=True, text=True, timeout=120

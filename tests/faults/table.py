@@ -1,4 +1,4 @@
-"""The table of a run: for a terminal, and as Markdown for ARCHITECTURE and the README."""
+"""The table of a run: for a terminal, and as Markdown for docs/faults.md and the README."""
 
 from __future__ import annotations
 
