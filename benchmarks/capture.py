@@ -1,65 +1,93 @@
-"""What a captured call costs the thread that makes it."""
+"""What a captured call costs whoever makes it: with recost, and with what a user could have instead."""
 
 from __future__ import annotations
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
-import recost
-from benchmarks.clients import CLIENTS, Calls
-from benchmarks.measure import Effort, interleaved, median
-from benchmarks.place import place, wait_for_heartbeat
-from benchmarks.rows import Row, figure
+from benchmarks.caller import LOOPBACK, STUBBED
+from benchmarks.clients import CLIENTS
+from benchmarks.measure import Effort, median, quartiles
+from benchmarks.pair import Pair, Turns, running_pair
+from benchmarks.place import place
+from benchmarks.products import PRODUCTS, Product
+from benchmarks.rows import Row
 from benchmarks.server import running_server
-from benchmarks.switchboard import VARIANTS, Switchboard
-from benchmarks.traffic import an_event
-from recost import _runtime
+from benchmarks.sink import running_sink
+from benchmarks.venvs import set_up, versions
 
-TITLE = "A captured call: CPU of the calling thread, the client's own work included"
-CALLS = 10
-"""In a row, before the next variant has its turn: a millisecond or two."""
-REPETITIONS = 400
-LIMIT_S = 4.0
+TITLE = "Time that a product adds to a call; two processes take turns, one with it and one without"
+ROUNDS = 3
+"""Each with two new processes: where their memory happens to lie makes some percent of difference."""
+TURNS_S = 0.8
+"""A round of one client on one wire."""
+WIRES = (STUBBED, LOOPBACK)
+AT_ONCE = 200
+ASYNC = tuple(name for name in CLIENTS if name not in {"requests", "urllib3", "httpx", "httpx2"})
+
+
+class Cell(NamedTuple):
+    product: str
+    client: str
+    wire: str
 
 
 def measure(effort: Effort) -> Iterator[Row]:
-    with place(), running_server() as url:
-        switchboard = Switchboard()
-        with recost.init():
-            switchboard.capture()
-            _start_collector()
-            try:
-                for name, client in CLIENTS.items():
-                    with client(f"{url}/v1/chat/completions") as calls:
-                        yield _row(name, calls, switchboard, effort)
-            finally:
-                switchboard.use("recost")
+    products = [product for product in PRODUCTS if set_up(product)]
+    found: dict[Cell, list[Turns]] = {}
+    at_once: dict[Cell, int] = {}
+    with place(), running_sink() as sink, running_server() as server_url:
+        for _ in range(effort.times(ROUNDS)):
+            for product in products:
+                with running_pair(product, sink, server_url) as pair:
+                    _take_turns(product, pair, effort, found)
+                    at_once.update(_all_at_once(product, pair))
+    told = {product.name: f"{versions(product)}; {product.how}".lstrip("; ") for product in products}
+    for cell, rounds in found.items():
+        yield _row(cell, rounds, told[cell.product])
+    for cell, captured in at_once.items():
+        yield _at_once_row(cell, captured, told[cell.product])
 
 
-def _start_collector() -> None:
-    runtime = _runtime.current
-    assert runtime is not None
-    runtime.record(an_event())
-    assert runtime.ring is not None
-    wait_for_heartbeat(runtime.ring)
+def _take_turns(product: Product, pair: Pair, effort: Effort, found: dict[Cell, list[Turns]]) -> None:
+    for client in CLIENTS:
+        for wire in WIRES:
+            turns = pair.take_turns(client, wire, effort.seconds(TURNS_S))
+            found.setdefault(Cell(product.name, client, wire), []).append(turns)
 
 
-def _row(name: str, calls: Calls, switchboard: Switchboard, effort: Effort) -> Row:
-    variants = {variant: functools.partial(_run, variant, calls, switchboard) for variant in VARIANTS}
-    interleaved(variants, 2)  # connections, caches
-    found = interleaved(variants, effort.times(REPETITIONS, least=3), effort.seconds(LIMIT_S))
-    clock_us = median(found["clock"])
-    captured_us = clock_us + _added_us(found["recost"], found["clock"])
-    added_us, clock_added_us = (_added_us(found[variant], found["bare"]) for variant in ("recost", "clock"))
-    note = f"adds {figure(added_us)} us to a bare call, the clock {figure(clock_added_us)}"
-    return Row(name, captured_us, "us", "with a wrapper that reads the clock twice", clock_us, note=note)
+def _all_at_once(product: Product, pair: Pair) -> dict[Cell, int]:
+    if product.name == "no-op":
+        return {}
+    return {Cell(product.name, client, STUBBED): pair.captured_together(client, AT_ONCE) for client in ASYNC}
 
 
-def _added_us(samples: list[float], baseline: list[float]) -> float:
-    """The median difference of neighbours in time: the machine may have been slower for a while, for both of them."""
-    return median([sample - other for sample, other in zip(samples, baseline)])
+def _row(cell: Cell, rounds: Sequence[Turns], told: str) -> Row:
+    pairs = [both for turns in rounds for both in zip(turns.without, turns.with_product)]
+    added = [one.wall_us - bare.wall_us for bare, one in pairs]
+    middles = [median([one.wall_us - bare.wall_us for bare, one in zip(t.without, t.with_product)]) for t in rounds]
+    also = {
+        "CPU of the thread": median([one.thread_us - bare.thread_us for bare, one in pairs]),
+        "of the process": median([one.process_us - bare.process_us for bare, one in pairs]),
+        "lowest round": min(middles),
+        "highest": max(middles),
+    }
+    return Row(
+        f"{cell.client}, {cell.wire}: {cell.product}",
+        median(added),
+        "us",
+        "a call without",
+        median([bare.wall_us for bare, _ in pairs]),
+        note=told,
+        quartiles=quartiles(added),
+        made=sum(turns.made for turns in rounds),
+        captured=None if cell.product == "no-op" else sum(turns.captured for turns in rounds),
+        case=cell._asdict(),
+        also=also,
+    )
 
 
-def _run(variant: str, calls: Calls, switchboard: Switchboard) -> float:
-    switchboard.use(variant)
-    return calls(CALLS)
+def _at_once_row(cell: Cell, captured: int, told: str) -> Row:
+    what = f"{cell.client}, {AT_ONCE} calls at once: {cell.product}"
+    case = {**cell._asdict(), "at_once": str(AT_ONCE)}
+    return Row(what, captured, "captured", "calls", AT_ONCE, note=told, made=AT_ONCE, captured=captured, case=case)

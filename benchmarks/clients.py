@@ -1,96 +1,143 @@
-"""Each captured client as something that makes ``times`` calls and says what one cost this thread, in us of CPU.
+"""Each captured client as something that makes calls, one after the other or many at once, on a wire of its kind.
 
-httpx and httpx2 send through a transport that answers by itself; the others have none and use a server.
+Nothing of recost is imported here: the same calls are made with each product, each in its own virtual environment.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import importlib
-import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AbstractContextManager
+from collections.abc import Awaitable, Callable
+from functools import partial
 from itertools import repeat
-from typing import Any
+from typing import Any, NamedTuple, Optional
 
-import aiohttp
-import requests
-import urllib3
+from benchmarks import wires
+from benchmarks.exchange import ASKED
 
-from benchmarks.measure import NS_PER_US, cpu_us
-from benchmarks.server import BODY
-
-URL = "https://api.openai.com/v1/chat/completions"
-ASKED = b'{"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Say this is a test."}]}'
-
-Calls = Callable[[int], float]
-Client = Callable[[str], AbstractContextManager[Calls]]
+STUBBED_URL = "http://api.openai.com/v1/chat/completions"
+MANY = 1000
+"""Connections that a pool may have: as many as calls are under way."""
 
 
-@contextlib.contextmanager
-def _urllib3(url: str) -> Iterator[Calls]:
-    with urllib3.PoolManager() as pools:
-        yield lambda times: cpu_us(lambda: pools.request("POST", url, body=ASKED), times)
+class Client(NamedTuple):
+    repeat: Callable[[int], None]
+    """Make so many calls, one after the other."""
+    together: Optional[Callable[[int], None]] = None
+    """Make so many at once. None: it is synchronous."""
 
 
-@contextlib.contextmanager
-def _requests(url: str) -> Iterator[Calls]:
-    with requests.Session() as session:
-        session.trust_env = False
-        yield lambda times: cpu_us(lambda: session.post(url, data=ASKED), times)
+def open_client(name: str, loopback_url: Optional[str]) -> Client:
+    """``loopback_url`` None: on a wire that answers by itself."""
+    return CLIENTS[name](loopback_url)
 
 
-@contextlib.contextmanager
-def _sync(module_name: str) -> Iterator[Calls]:
-    httpx = importlib.import_module(module_name)
-    with httpx.Client(transport=_transport(httpx)) as client:
-        yield lambda times: cpu_us(lambda: client.post(URL, content=ASKED), times)
+def _urllib3(url: Optional[str]) -> Client:
+    urllib3: Any = importlib.import_module("urllib3")
+    pools = urllib3.PoolManager()
+    if url is None:
+        pools.pool_classes_by_scheme = {"http": _stubbed_pool(urllib3)}
+    return _one_by_one(lambda: pools.request("POST", url or STUBBED_URL, body=ASKED))
 
 
-@contextlib.contextmanager
-def _async(module_name: str) -> Iterator[Calls]:
-    httpx = importlib.import_module(module_name)
-    with contextlib.closing(asyncio.new_event_loop()) as loop:
-        client = httpx.AsyncClient(transport=_transport(httpx))
-        yield lambda times: loop.run_until_complete(_cpu_us(lambda: client.post(URL, content=ASKED), times))
-        loop.run_until_complete(client.aclose())
+def _requests(url: Optional[str]) -> Client:
+    requests: Any = importlib.import_module("requests")
+    session = requests.Session()
+    session.trust_env = False
+    if url is None:
+        pools = session.get_adapter(STUBBED_URL).poolmanager
+        pools.pool_classes_by_scheme = {"http": _stubbed_pool(importlib.import_module("urllib3"))}
+    return _one_by_one(lambda: session.post(url or STUBBED_URL, data=ASKED))
 
 
-@contextlib.contextmanager
-def _aiohttp(url: str) -> Iterator[Calls]:
-    with contextlib.closing(asyncio.new_event_loop()) as loop:
-        session = loop.run_until_complete(_open_session())
-        yield lambda times: loop.run_until_complete(_cpu_us(lambda: _post(session, url), times))
-        loop.run_until_complete(session.close())
+def _stubbed_pool(urllib3: Any) -> Any:
+    class StubbedConnection(urllib3.connection.HTTPConnection):  # type: ignore[misc]  # its base is found at run time
+        is_connected = True  # else it polls the socket
+
+        def _new_conn(self) -> wires.Socket:
+            return wires.Socket()
+
+    class StubbedPool(urllib3.HTTPConnectionPool):  # type: ignore[misc]  # the same
+        ConnectionCls = StubbedConnection
+
+    return StubbedPool
 
 
-async def _open_session() -> aiohttp.ClientSession:
-    return aiohttp.ClientSession()
+def _httpx(module_name: str, url: Optional[str]) -> Client:
+    httpx: Any = importlib.import_module(module_name)
+    client = httpx.Client(trust_env=False)
+    if url is None:
+        _pool_of(client)._network_backend = wires.Backend()
+    return _one_by_one(lambda: client.post(url or STUBBED_URL, content=ASKED))
 
 
-async def _post(session: aiohttp.ClientSession, url: str) -> None:
-    async with session.post(url, data=ASKED) as response:
-        await response.read()
+def _httpx_async(module_name: str, url: Optional[str]) -> Client:
+    httpx: Any = importlib.import_module(module_name)
+    delay = wires.Delay()
+    client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=MANY))
+    if url is None:
+        _pool_of(client)._network_backend = wires.AsyncBackend(delay)
+    return _asynchronous(asyncio.new_event_loop(), lambda: client.post(url or STUBBED_URL, content=ASKED), delay)
 
 
-def _transport(httpx: Any) -> Any:
-    return httpx.MockTransport(lambda _request: httpx.Response(200, content=BODY))
+def _pool_of(client: Any) -> Any:
+    return client._transport._pool
 
 
-async def _cpu_us(call: Callable[[], Awaitable[object]], times: int) -> float:
-    started_ns = time.thread_time_ns()
-    for _ in repeat(None, times):
-        await call()
-    return (time.thread_time_ns() - started_ns) / times / NS_PER_US
+def _aiohttp(url: Optional[str]) -> Client:
+    aiohttp: Any = importlib.import_module("aiohttp")
+    loop, delay = asyncio.new_event_loop(), wires.Delay()
+
+    class StubbedConnector(aiohttp.TCPConnector):  # type: ignore[misc]  # its base is found at run time
+        async def _create_connection(self, *_args: object) -> Any:
+            protocol = self._factory()
+            protocol.connection_made(wires.Transport(protocol, loop, delay))
+            return protocol
+
+    async def open_session() -> Any:
+        kind = StubbedConnector if url is None else aiohttp.TCPConnector
+        return aiohttp.ClientSession(connector=kind(limit=MANY))
+
+    session = loop.run_until_complete(open_session())
+
+    async def post() -> None:
+        async with session.post(url or STUBBED_URL, data=ASKED) as response:
+            await response.read()
+
+    return _asynchronous(loop, post, delay)
 
 
-CLIENTS: dict[str, Client] = {
-    "urllib3": _urllib3,
+def _one_by_one(call: Callable[[], object]) -> Client:
+    def run(times: int) -> None:
+        for _ in repeat(None, times):
+            call()
+
+    return Client(run)
+
+
+def _asynchronous(loop: asyncio.AbstractEventLoop, call: Callable[[], Awaitable[object]], delay: wires.Delay) -> Client:
+    async def one_by_one(times: int) -> None:
+        for _ in repeat(None, times):
+            await call()
+
+    async def at_once(times: int) -> None:
+        delay.seconds = wires.TOGETHER_S
+        await asyncio.gather(*(call() for _ in range(times)))
+        delay.seconds = 0.0
+
+    return Client(
+        lambda times: loop.run_until_complete(one_by_one(times)),
+        lambda times: loop.run_until_complete(at_once(times)),
+    )
+
+
+CLIENTS: dict[str, Callable[[Optional[str]], Client]] = {
     "requests": _requests,
-    "httpx": lambda _url: _sync("httpx"),
-    "httpx async": lambda _url: _async("httpx"),
-    "httpx2": lambda _url: _sync("httpx2"),
-    "httpx2 async": lambda _url: _async("httpx2"),
+    "httpx": partial(_httpx, "httpx"),
+    "httpx async": partial(_httpx_async, "httpx"),
+    "httpx2": partial(_httpx, "httpx2"),
+    "httpx2 async": partial(_httpx_async, "httpx2"),
     "aiohttp": _aiohttp,
+    "urllib3": _urllib3,
 }
+"""urllib3 last: see ``products.Product.also``."""

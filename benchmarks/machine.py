@@ -35,7 +35,7 @@ def _processor() -> str:
     return next(names, platform.machine())
 
 
-def _version(name: str) -> str:
+def version_of(name: str) -> str:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:

@@ -70,6 +70,11 @@ def median(samples: Sequence[float]) -> float:
     return _at_rank(samples, 0.5)
 
 
+def quartiles(samples: Sequence[float]) -> tuple[float, float]:
+    """Between them lies the middle half."""
+    return _at_rank(samples, 0.25), _at_rank(samples, 0.75)
+
+
 def percentile(samples: Sequence[float], share: float) -> Optional[float]:
     """Nearest rank. None of so few samples that it would only be their maximum."""
     return _at_rank(samples, share) if len(samples) * (1 - share) > 1 else None

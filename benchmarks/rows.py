@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, Optional
 
 from benchmarks.measure import median, percentile
 
-TITLES = ("", "median", "p99", "p99.9", "", "against", "median", "ratio", "")
-TEXTS = (0, 4, 5, 8)
+TITLES = ("", "median", "quartiles", "p99", "p99.9", "", "against", "median", "ratio", "captured", "")
+TEXTS = (0, 5, 6, 10)
 """Columns that are aligned left."""
 GAP = "  "
 
@@ -24,6 +25,14 @@ class Row(NamedTuple):
     p99: Optional[float] = None
     p999: Optional[float] = None
     note: str = ""
+    quartiles: Optional[tuple[float, float]] = None
+    made: Optional[int] = None
+    captured: Optional[int] = None
+    """Of the calls ``made`` while this was measured, those that were counted at the other end."""
+    case: Mapping[str, str] = MappingProxyType({})
+    """What ``what`` says, for programs."""
+    also: Mapping[str, float] = MappingProxyType({})
+    """Other figures of the same measurement, by what they are."""
 
     @property
     def ratio(self) -> Optional[float]:
@@ -31,8 +40,8 @@ class Row(NamedTuple):
 
     def to_data(self) -> dict[str, Any]:
         """For JSON. What was not measured is left out."""
-        data = {**self._asdict(), "ratio": self.ratio}
-        return {name: value for name, value in data.items() if value not in {None, ""}}
+        data = {**self._asdict(), "case": dict(self.case), "also": dict(self.also), "ratio": self.ratio}
+        return {name: value for name, value in data.items() if value not in (None, "", {})}
 
 
 def compare(what: str, samples: Sequence[float], unit: str, against: str, baseline: Sequence[float]) -> Row:
@@ -68,13 +77,15 @@ def _cells(row: Row) -> tuple[str, ...]:
     return (
         row.what,
         figure(row.value),
+        "" if row.quartiles is None else "{} to {}".format(*map(figure, row.quartiles)),
         figure(row.p99),
         figure(row.p999),
         row.unit,
         row.against,
         figure(row.baseline),
         "" if row.ratio is None else f"x {figure(row.ratio)}",
-        row.note,
+        "" if row.made is None or row.captured is None else f"{row.captured:,} of {row.made:,}",
+        "; ".join([*(f"{name} {figure(value)}" for name, value in row.also.items()), *([row.note] if row.note else [])]),
     )
 
 

@@ -12,13 +12,10 @@ import subprocess
 import sys
 from collections.abc import Iterator
 
+from benchmarks.exchange import ANSWER
 from benchmarks.place import ROOT
 
 HOST = "127.0.0.2"
-BODY = b'{"object": "chat.completion", "choices": [], "usage": {"total_tokens": 99}}'
-ANSWER = (
-    b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: " + str(len(BODY)).encode() + b"\r\n\r\n"
-) + BODY
 END_OF_HEAD = b"\r\n\r\n"
 
 

@@ -1,0 +1,140 @@
+"""Two processes that make the same calls, one with a product and one without, and take turns."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from benchmarks.caller import WARM_UP
+from benchmarks.measure import NS_PER_US, median
+from benchmarks.products import Product
+from benchmarks.sink import Sink
+from benchmarks.venvs import python_of
+
+BLOCK_S = 0.005
+"""What a block of calls takes, about: long for the clock, short for what else the machine does."""
+FEWEST, MOST = 5, 200
+SETTLE_S = 1.0
+"""Flushing waits for what is sent; this is for the rest."""
+POLL_S = 0.01
+
+
+class Sample(NamedTuple):
+    """One call of a block, in us: the time it took, and CPU of its thread and of its whole process."""
+
+    wall_us: float
+    thread_us: float
+    process_us: float
+
+
+class Turns(NamedTuple):
+    """Blocks of one client on one wire; those at the same place in both lists are neighbours in time."""
+
+    without: list[Sample]
+    with_product: list[Sample]
+    made: int
+    captured: int
+
+
+class Caller:
+    """A process of ``benchmarks.caller``."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        self._process = process
+        self.made = 0
+
+    def time(self, client: str, wire: str, calls: int) -> Sample:
+        self.made += WARM_UP + calls
+        return Sample(*(one_ns / NS_PER_US for one_ns in self._ask("time", client, wire, calls)))
+
+    def together(self, client: str, calls: int) -> None:
+        self.made += calls
+        self._ask("together", client, calls)
+
+    def _ask(self, *words: object) -> Any:
+        assert self._process.stdin is not None
+        assert self._process.stdout is not None
+        print(json.dumps(words), file=self._process.stdin, flush=True)
+        answer = self._process.stdout.readline()
+        if not answer:
+            raise RuntimeError(f"the process ended while it was told to {words}")
+        return json.loads(answer)
+
+    def flush(self) -> Any:
+        return self._ask("flush")
+
+
+class Pair:
+    def __init__(self, without: Caller, with_product: Caller, sink: Sink) -> None:
+        self._without, self._with = without, with_product
+        self._sink = sink
+        self._counted = 0
+        self._is_odd = False
+
+    def take_turns(self, client: str, wire: str, seconds: float) -> Turns:
+        made, turns = self._with.made, Turns([], [], 0, 0)
+        calls = self._calls_in_a_block(client, wire)
+        until = time.monotonic() + seconds
+        while time.monotonic() < until or not turns.without:
+            sides = [(self._without, turns.without), (self._with, turns.with_product)]
+            self._is_odd = not self._is_odd
+            for caller, samples in sides if self._is_odd else reversed(sides):
+                samples.append(caller.time(client, wire, calls))
+        made = self._with.made - made
+        return turns._replace(made=made, captured=self._captured(made))
+
+    def captured_together(self, client: str, calls: int) -> int:
+        """How many were captured of so many calls that are under way at once."""
+        self._with.together(client, calls)
+        return self._captured(calls)
+
+    def _calls_in_a_block(self, client: str, wire: str) -> int:
+        for caller in (self._without, self._with):  # connections, caches
+            caller.time(client, wire, FEWEST)
+        took_us = median([self._without.time(client, wire, FEWEST).wall_us for _ in range(3)])
+        return min(MOST, max(FEWEST, round(BLOCK_S * 1e6 / took_us)))
+
+    def _captured(self, made: int) -> int:
+        """What is known since the last time: by the product itself, or by what has arrived at the sink."""
+        own = self._with.flush()
+        if own is not None:
+            captured, self._counted = own - self._counted, own
+            return captured
+        until = time.monotonic() + SETTLE_S
+        arrived = before = self._sink.calls
+        while time.monotonic() < until and arrived - self._counted < made:
+            time.sleep(POLL_S)
+            arrived = self._sink.calls
+            if arrived != before:
+                until, before = time.monotonic() + SETTLE_S, arrived
+        captured, self._counted = arrived - self._counted, arrived
+        return captured
+
+
+@contextlib.contextmanager
+def running_pair(product: Product, sink: Sink, server_url: str) -> Iterator[Pair]:
+    with _running(product, "", sink, server_url) as without, _running(product, product.name, sink, server_url) as other:
+        pair = Pair(without, other, sink)
+        pair._counted = sink.calls
+        yield pair
+
+
+@contextlib.contextmanager
+def _running(product: Product, switched_on: str, sink: Sink, server_url: str) -> Iterator[Caller]:
+    command = [python_of(product), "-m", "benchmarks.caller", switched_on, sink.url, server_url]
+    pipes: Any = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    environ = {**os.environ, "PYTHONHASHSEED": "0"}
+    if product.requirements:
+        environ.pop("PYTHONPATH", None)  # else recost would be this one and not the release: a .pth file has us last
+    with subprocess.Popen(command, cwd=os.environ["HOME"], env=environ, **pipes) as process:
+        try:
+            yield Caller(process)
+        finally:
+            process.kill()
+
+
