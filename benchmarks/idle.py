@@ -1,8 +1,9 @@
-"""What a collector costs while nobody calls."""
+"""What a collector costs while nobody calls, and while many call now and then."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import subprocess
 import sys
 import time
@@ -11,17 +12,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from benchmarks.measure import Effort
+from benchmarks.mixes import payloads
 from benchmarks.place import place, start
 from benchmarks.rows import Row
 from benchmarks.traffic import WorkerRing
 
-TITLE = "An idle collector: CPU (user and system, of one core) and resident memory"
-RINGS = (1, 32)
+TITLE = "A collector that has little to do: CPU (user and system, of one core) and resident memory"
+IDLE = (1, 32, 128)
+BUSY = 32
+PER_S = 2000
+EVERY_S = 0.02
 EASES_AFTER_S = 2.0
 """By then it polls at its slow pace."""
-WATCH_S = 8.0
+WATCH_S = 10.0
 SLEEPER = "import select, sys\nwhile not select.select([sys.stdin], [], [], 0.2)[0]: pass"
 """Wakes as often as an idle collector, and ends with its stdin."""
+AGAINST = "a Python that wakes as often"
 
 
 class Use(NamedTuple):
@@ -33,25 +39,48 @@ class Use(NamedTuple):
 
 def measure(effort: Effort) -> Iterator[Row]:
     with contextlib.ExitStack() as running:
-        pids = {rings: running.enter_context(_collector_with(rings)) for rings in RINGS}
-        pids[0] = running.enter_context(_sleeper())
-        time.sleep(effort.seconds(EASES_AFTER_S))
-        uses = _watch(pids, effort.seconds(WATCH_S))
-    against, baseline = "a Python that wakes as often", uses.pop(0)
-    for rings, use in uses.items():
-        of, note = f"{rings} ring{'s' if rings > 1 else ''}", f"{use.shared_mb:.1f} MB of it are the rings"
-        yield Row(f"CPU, {of}", use.cpu_percent, "%", against, baseline.cpu_percent)
-        yield Row(f"memory, {of}", use.rss_mb, "MB", against, baseline.rss_mb, note=note)
+        watched = {f"idle, {_of(count)}": running.enter_context(_collector_with(count))[0] for count in IDLE}
+        busy, rings = running.enter_context(_collector_with(BUSY))
+        watched[f"{PER_S:,} events a second, {_of(BUSY)}"] = busy
+        watched[AGAINST] = running.enter_context(_sleeper())
+        traffic = _Traffic(rings)
+        traffic.run(effort.seconds(EASES_AFTER_S))
+        uses = _watch(watched, traffic, effort.seconds(WATCH_S))
+    baseline = uses.pop(AGAINST)
+    for what, use in uses.items():
+        yield Row(f"CPU, {what}", use.cpu_percent, "%", AGAINST, baseline.cpu_percent, case={"cpu": what})
+        own = {"MB without the rings": use.rss_mb - use.shared_mb}
+        yield Row(f"memory, {what}", use.rss_mb, "MB", AGAINST, baseline.rss_mb, case={"memory": what}, also=own)
+
+
+def _of(rings: int) -> str:
+    return f"{rings} ring{'s' if rings > 1 else ''}"
+
+
+class _Traffic:
+    """``PER_S`` events a second, to all of the rings in turn."""
+
+    def __init__(self, rings: list[WorkerRing]) -> None:
+        self._offers = itertools.cycle([ring.writer.offer for ring in rings])
+        self._records = itertools.cycle(payloads("30 endpoints"))
+
+    def run(self, seconds: float) -> None:
+        started = next_at = time.monotonic()
+        while next_at - started < seconds:
+            for _ in range(round(PER_S * EVERY_S)):
+                next(self._offers)(next(self._records))
+            next_at += EVERY_S
+            time.sleep(max(0.0, next_at - time.monotonic()))
 
 
 @contextlib.contextmanager
-def _collector_with(count: int) -> Iterator[int]:
-    """The pid of a spawned collector that watches over ``count`` rings."""
+def _collector_with(count: int) -> Iterator[tuple[int, list[WorkerRing]]]:
+    """The pid of a spawned collector, and the ``count`` rings that it watches over."""
     with place() as here:
         rings = [WorkerRing(here.runtime) for _ in range(count)]
         start(here.runtime, rings[0].file)
         (pid,) = here.collectors()
-        yield pid
+        yield pid, rings
         for ring in rings:
             ring.leave()
 
@@ -64,14 +93,14 @@ def _sleeper() -> Iterator[int]:
         process.stdin.close()
 
 
-def _watch(pids: dict[int, int], seconds: float) -> dict[int, Use]:
+def _watch(pids: dict[str, int], traffic: _Traffic, seconds: float) -> dict[str, Use]:
     """All at the same time, so under the same load of the machine."""
     before = {name: _cpu_ns(pid) for name, pid in pids.items()}
     started_ns = time.monotonic_ns()
-    time.sleep(seconds)
+    traffic.run(seconds)
     # A short look on a busy machine may miss every waking of one of them, and a share of nothing is no figure.
     while any(_cpu_ns(pid) == before[name] for name, pid in pids.items()):
-        time.sleep(seconds)
+        traffic.run(seconds)
     watched_ns = time.monotonic_ns() - started_ns
     return {name: _use(pid, (_cpu_ns(pid) - before[name]) / watched_ns) for name, pid in pids.items()}
 

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
+from collections.abc import Iterable
 
 from recost import session
 from recost._destination import registration
 from recost.config import RecostConfig, resolve
-from recost.event import CallEvent, encode
+from recost.event import CallEvent
 from recost.paths import make_private_dir
 from recost.ring.files import RingFile, create_ring
 from recost.ring.layout import HEAD, TAIL, seed_of
@@ -49,12 +51,10 @@ class WorkerRing:
         self.file: RingFile = create_ring(directory, session.encode(registration(chosen)), chosen.ring_bytes)
         self.writer = Writer(self.file.words, self.file.data, seed_of(self.file.header.ring_id), new_sentinel())
 
-    def fill(self) -> int:
-        """Offer calls until the ring is full. How many it took."""
-        number = 0
-        while self.writer.offer(encode(an_event(number))):
-            number += 1
-        return number
+    def fill(self, payloads: Iterable[bytes]) -> int:
+        """Offer them round and round until the ring is full. How many it took."""
+        offer = self.writer.offer
+        return sum(1 for _ in itertools.takewhile(offer, itertools.cycle(payloads)))
 
     def release_all(self) -> None:
         """What a collector does that has committed everything."""
