@@ -18,7 +18,7 @@ from benchmarks.traffic import an_event, settings
 from examples.standins import CloudStandIn
 from recost._runtime import Runtime
 
-TITLE = "Exit of a script after three calls: wall time from its last statement to its end, with the default timeout"
+TITLE = "End of a script after three calls: wall time from the last one to the end of the process, with the default timeout"
 KEY = "rc-stand-in"
 OFFLINE = "127.0.0.3"
 SCRIPT = """
@@ -30,6 +30,8 @@ with urllib3.PoolManager() as pools:
     for _ in range(3):
         assert pools.request("GET", sys.argv[1]).status == 200
 print(time.monotonic_ns(), flush=True)
+if sys.argv[3] == "flush":
+    assert recost.flush()
 """
 
 Variables = dict[str, str]
@@ -41,8 +43,10 @@ def measure(effort: Effort) -> Iterator[Row]:
         variants = {
             "without recost": partial(_bare, url),
             "file, a collector is there": partial(_warm, url, {}),
+            "file, a collector is there, flush() first": partial(_warm, url, {}, "flush"),
             "file, none yet": partial(_cold, url, {}),
             "cloud, a collector is there": partial(_warm, url, cloud),
+            "cloud, a collector is there, flush() first": partial(_warm, url, cloud, "flush"),
             "cloud, none yet": partial(_cold, url, cloud),
             "offline: connections refused": partial(_cold, url, refusing),
         }
@@ -67,20 +71,20 @@ def _cold(url: str, variables: Variables) -> float:
         return took_ms
 
 
-def _warm(url: str, variables: Variables) -> float:
+def _warm(url: str, variables: Variables, last: str = "") -> float:
     with place(**variables) as here:
         other = Runtime(settings())
         other.record(an_event())
         assert other.ring is not None
         wait_for_heartbeat(other.ring)
-        took_ms = _exit_ms(url, "recost")
+        took_ms = _exit_ms(url, "recost", last)
         other.dispose(0)
         here.end_collectors()
         return took_ms
 
 
-def _exit_ms(url: str, how: str) -> float:
-    with subprocess.Popen([sys.executable, "-c", SCRIPT, url, how], stdout=subprocess.PIPE) as process:
+def _exit_ms(url: str, how: str, last: str = "") -> float:
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, url, how, last], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         last_statement_ns = int(process.stdout.readline())
         process.wait()

@@ -20,7 +20,7 @@ from recost._runtime import Runtime
 from recost.ring.layout import DROPPED_FULL, RECORDS
 
 TITLE = "Workers and one collector: events that the rings took; what is full drops, and counts what it dropped"
-FLAT_OUT = (1, 2, 4, 8, 32)
+FLAT_OUT = (1, 2, 4, 8, 16, 32)
 STEADY = (1, 8, 32)
 CALL_S = 1.5
 BURST = 100
@@ -52,7 +52,16 @@ def _grow(how: str, sizes: Sequence[int], pace: int, effort: Effort) -> Iterator
         run = _run(workers, pace, effort.seconds(CALL_S))
         per_s = run.tally.taken / run.tally.seconds
         first = first or per_s
-        yield Row(f"{_of(workers)}, {how}", per_s, "/s", _of(1), first, note=_fate(run))
+        yield Row(
+            f"{_of(workers)}, {how}",
+            per_s,
+            "/s",
+            _of(1),
+            first,
+            note=_fate(run),
+            case={"workers": str(workers), "pace": str(pace)},
+            also={"% dropped": 100 * run.tally.dropped / (run.tally.taken + run.tally.dropped)},
+        )
 
 
 def _of(workers: int) -> str:
@@ -60,10 +69,8 @@ def _of(workers: int) -> str:
 
 
 def _fate(run: Run) -> str:
-    taken, dropped = run.tally.taken, run.tally.dropped
-    missing = taken - run.delivered
-    fate = "all delivered" if not missing else f"{missing:+,} NOT DELIVERED"
-    return f"{dropped / (taken + dropped):.1%} dropped; of those taken {fate}"
+    missing = run.tally.taken - run.delivered
+    return "of those taken " + ("all delivered" if not missing else f"{missing:+,} NOT DELIVERED")
 
 
 def _run(workers: int, pace: int, seconds: float) -> Run:
