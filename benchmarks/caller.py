@@ -16,6 +16,7 @@ import json
 import os
 import sys
 import time
+from collections.abc import Callable
 from typing import Any, Optional
 
 from benchmarks.clients import Client, open_client
@@ -34,7 +35,12 @@ class Caller:
         self._crowded: list[Client] = []
 
     def answer(self, what: str, *arguments: Any) -> Any:
-        return {"time": self._time, "together": self._together, "flush": self._switched.flush}[what](*arguments)
+        answers: dict[str, Callable[..., Any]] = {
+            "time": self._time,
+            "together": self._together,
+            "flush": self._switched.flush,
+        }
+        return answers[what](*arguments)
 
     def _time(self, client_name: str, wire: str, calls: int) -> list[float]:
         client = self._client(client_name, wire)

@@ -67,7 +67,7 @@ def _httpx(module_name: str, url: Optional[str]) -> Client:
     httpx: Any = importlib.import_module(module_name)
     client = httpx.Client(trust_env=False)
     if url is None:
-        _pool_of(client)._network_backend = wires.Backend()
+        _connect_with(client, wires.Backend())
     return _one_by_one(lambda: client.post(url or STUBBED_URL, content=ASKED))
 
 
@@ -76,12 +76,12 @@ def _httpx_async(module_name: str, url: Optional[str]) -> Client:
     delay = wires.Delay()
     client = httpx.AsyncClient(trust_env=False, limits=httpx.Limits(max_connections=MANY))
     if url is None:
-        _pool_of(client)._network_backend = wires.AsyncBackend(delay)
+        _connect_with(client, wires.AsyncBackend(delay))
     return _asynchronous(asyncio.new_event_loop(), lambda: client.post(url or STUBBED_URL, content=ASKED), delay)
 
 
-def _pool_of(client: Any) -> Any:
-    return client._transport._pool
+def _connect_with(client: Any, backend: object) -> None:
+    client._transport._pool._network_backend = backend  # noqa: SLF001 - httpx has no public way to its pool
 
 
 def _aiohttp(url: Optional[str]) -> Client:

@@ -18,7 +18,9 @@ from benchmarks.traffic import an_event, settings
 from examples.standins import CloudStandIn
 from recost._runtime import Runtime
 
-TITLE = "End of a script after three calls: wall time from the last one to the end of the process, with the default timeout"
+TITLE = (
+    "End of a script after three calls: wall time from the last one to the end of the process, with the default timeout"
+)
 KEY = "rc-stand-in"
 OFFLINE = "127.0.0.3"
 SCRIPT = """

@@ -22,7 +22,7 @@ def describe() -> dict[str, str]:
         "load": f"{load} in the last 1, 5 and 15 minutes",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "recost": __version__,
-        "packages": ", ".join(f"{name} {_version(name)}" for name in PACKAGES),
+        "packages": ", ".join(f"{name} {version_of(name)}" for name in PACKAGES),
     }
 
 

@@ -23,6 +23,8 @@ class Effort(NamedTuple):
     """How much of the full measurement is done. Less is faster and noisier."""
 
     share: float = 1.0
+    others: bool = True
+    """Whether other products are measured, too, and installed for it."""
 
     def times(self, full: int, least: int = 1) -> int:
         return max(least, round(full * self.share))

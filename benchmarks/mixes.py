@@ -51,7 +51,7 @@ def _llm(chance: random.Random) -> Iterator[bytes]:
     while True:
         provider, model = chance.choice(MODELS)
         tag, took_ns = chance.choice(FEATURES), chance.randrange(300_000_000, 9_000_000_000)
-        yield encode(CallEvent(AT_NS, took_ns, "POST", "https", host, path, 200, 900, 4200, tag, True))  # noqa: FBT003
+        yield encode(CallEvent(AT_NS, took_ns, "POST", "https", host, path, 200, 900, 4200, tag, True))
         asked, answered = chance.randrange(50, 4000), chance.randrange(10, 900)
         yield encode(
             LlmEvent(

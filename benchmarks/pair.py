@@ -8,7 +8,7 @@ import os
 import subprocess
 import time
 from collections.abc import Iterator
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Optional
 
 from benchmarks.caller import WARM_UP
 from benchmarks.measure import NS_PER_US, median
@@ -65,19 +65,22 @@ class Caller:
             raise RuntimeError(f"the process ended while it was told to {words}")
         return json.loads(answer)
 
-    def flush(self) -> Any:
-        return self._ask("flush")
+    def flush(self) -> Optional[int]:
+        """What the product itself has counted, if it does."""
+        counted: Optional[int] = self._ask("flush")
+        return counted
 
 
 class Pair:
     def __init__(self, without: Caller, with_product: Caller, sink: Sink) -> None:
         self._without, self._with = without, with_product
         self._sink = sink
-        self._counted = 0
+        self._own = 0
+        self._arrived = sink.calls
         self._is_odd = False
 
     def take_turns(self, client: str, wire: str, seconds: float) -> Turns:
-        made, turns = self._with.made, Turns([], [], 0, 0)
+        made_before, turns = self._with.made, Turns([], [], 0, 0)
         calls = self._calls_in_a_block(client, wire)
         until = time.monotonic() + seconds
         while time.monotonic() < until or not turns.without:
@@ -85,7 +88,7 @@ class Pair:
             self._is_odd = not self._is_odd
             for caller, samples in sides if self._is_odd else reversed(sides):
                 samples.append(caller.time(client, wire, calls))
-        made = self._with.made - made
+        made = self._with.made - made_before
         return turns._replace(made=made, captured=self._captured(made))
 
     def captured_together(self, client: str, calls: int) -> int:
@@ -103,25 +106,20 @@ class Pair:
         """What is known since the last time: by the product itself, or by what has arrived at the sink."""
         own = self._with.flush()
         if own is not None:
-            captured, self._counted = own - self._counted, own
+            captured, self._own = own - self._own, own
             return captured
+        expected = self._arrived + made
         until = time.monotonic() + SETTLE_S
-        arrived = before = self._sink.calls
-        while time.monotonic() < until and arrived - self._counted < made:
+        while self._sink.calls < expected and time.monotonic() < until:
             time.sleep(POLL_S)
-            arrived = self._sink.calls
-            if arrived != before:
-                until, before = time.monotonic() + SETTLE_S, arrived
-        captured, self._counted = arrived - self._counted, arrived
-        return captured
+        before, self._arrived = self._arrived, self._sink.calls
+        return self._arrived - before
 
 
 @contextlib.contextmanager
 def running_pair(product: Product, sink: Sink, server_url: str) -> Iterator[Pair]:
     with _running(product, "", sink, server_url) as without, _running(product, product.name, sink, server_url) as other:
-        pair = Pair(without, other, sink)
-        pair._counted = sink.calls
-        yield pair
+        yield Pair(without, other, sink)
 
 
 @contextlib.contextmanager
@@ -136,5 +134,3 @@ def _running(product: Product, switched_on: str, sink: Sink, server_url: str) ->
             yield Caller(process)
         finally:
             process.kill()
-
-

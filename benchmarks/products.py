@@ -198,7 +198,7 @@ def _ddtrace(sink_url: str) -> Switched:
         if client == "urllib3":  # off by default: with it, a call of requests has two spans
             ddtrace.patch(urllib3=True)
 
-    return Switched(lambda: tracer.flush(), also=also)
+    return Switched(lambda: tracer.flush() and None, also=also)
 
 
 def _recost_013(sink_url: str) -> Switched:

@@ -43,6 +43,14 @@ class Row(NamedTuple):
         data = {**self._asdict(), "case": dict(self.case), "also": dict(self.also), "ratio": self.ratio}
         return {name: value for name, value in data.items() if value not in (None, "", {})}
 
+    @classmethod
+    def from_data(cls, data: Mapping[str, Any]) -> Row:
+        """The inverse."""
+        known = {name: value for name, value in data.items() if name in cls._fields}
+        if "quartiles" in known:
+            known["quartiles"] = tuple(known["quartiles"])
+        return cls(**known)
+
 
 def compare(what: str, samples: Sequence[float], unit: str, against: str, baseline: Sequence[float]) -> Row:
     """The row of two medians."""
@@ -85,7 +93,9 @@ def _cells(row: Row) -> tuple[str, ...]:
         figure(row.baseline),
         "" if row.ratio is None else f"x {figure(row.ratio)}",
         "" if row.made is None or row.captured is None else f"{row.captured:,} of {row.made:,}",
-        "; ".join([*(f"{name} {figure(value)}" for name, value in row.also.items()), *([row.note] if row.note else [])]),
+        "; ".join(
+            [*(f"{name} {figure(value)}" for name, value in row.also.items()), *([row.note] if row.note else [])]
+        ),
     )
 
 

@@ -1,4 +1,4 @@
-"""Whether the collector's work is felt in a worker: how long recording a call takes while it runs, and while it is stopped."""
+"""Whether a worker feels the collector: how long recording a call takes while that runs, and while it is stopped."""
 
 from __future__ import annotations
 

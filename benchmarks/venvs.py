@@ -49,7 +49,9 @@ def versions(product: Product) -> str:
         return version_of("recost") if product.name == "recost" else ""
     names = [requirement.partition("=")[0] for requirement in product.requirements]
     code = f"from importlib import metadata\nprint(*(metadata.version(name) for name in {names[:1]}))"
-    return subprocess.run([python_of(product), "-I", "-c", code], check=True, stdout=subprocess.PIPE, text=True).stdout.strip()
+    return subprocess.run(
+        [python_of(product), "-I", "-c", code], check=True, stdout=subprocess.PIPE, text=True
+    ).stdout.strip()
 
 
 def _folder(product: Product) -> Path:

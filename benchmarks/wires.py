@@ -62,12 +62,12 @@ class AsyncStream:
     def __init__(self, delay: Delay) -> None:
         self._delay = delay
 
-    async def read(self, _most_bytes: int, timeout: object = None) -> bytes:  # noqa: ARG002, ASYNC109 - httpcore's
+    async def read(self, _most_bytes: int, timeout: object = None) -> bytes:  # noqa: ARG002 - httpcore's
         if self._delay.seconds:
             await asyncio.sleep(self._delay.seconds)
         return ANSWER
 
-    async def write(self, _data: bytes, timeout: object = None) -> None:  # noqa: ASYNC109 - httpcore's
+    async def write(self, _data: bytes, timeout: object = None) -> None:
         pass
 
     async def aclose(self) -> None:
