@@ -6,7 +6,8 @@ import threading
 from typing import Optional
 
 from recost._version import __version__
-from recost.bucket import UNKNOWN_PROVIDER, BucketKey, pico_usd
+from recost.bucket import UNKNOWN_PROVIDER, pico_usd
+from recost.calls import BucketKey
 from recost.event import NS_PER_MS, CallEvent, RawEvent
 from recost.windows import MAX_BUCKETS, NEVER_NS, Window
 from recost.wire import WindowSummary

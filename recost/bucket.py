@@ -9,14 +9,13 @@ from typing import Annotated, Any, Optional
 
 import msgspec
 
+from recost.calls import BucketKey, Calls
 from recost.event import NS_PER_MS, CallEvent, LlmEvent
 from recost.latency import INDEX_MAX, Latencies
 from recost.wire import MetricEntry, TagEntry
 
 PICO_USD_PER_CENT = 10**10
 
-BucketKey = tuple[str, str, str]
-"""(provider, endpoint, method)"""
 UNKNOWN_PROVIDER = "unknown"
 """The provider of hosts without a rule."""
 
@@ -50,7 +49,6 @@ class Bucket:
 
     __slots__ = (
         "cost_pico_usd", "errors", "estimated_pico_usd", "estimates", "latencies", "request_bytes", "response_bytes",
-        "samples",
     )  # fmt: skip
 
     def __init__(self, latencies: Optional[Latencies] = None) -> None:
@@ -61,7 +59,6 @@ class Bucket:
         self.estimates = 0  # calls whose cost is a rule's estimate; below 0 in a delta that takes some back
         self.estimated_pico_usd = 0  # and what of the cost that is
         self.latencies = latencies if latencies is not None else Latencies()  # it also counts the calls
-        self.samples = self.latencies.samples  # the same object, one look-up nearer
 
     def add(self, event: CallEvent, cost_pico_usd: int) -> None:
         """Count ``event``."""
@@ -72,6 +69,15 @@ class Bucket:
         self.response_bytes += event.response_bytes
         if cost_pico_usd:
             self.add_estimate(1, cost_pico_usd)
+
+    def take(self, calls: Calls) -> None:
+        """Count all of them."""
+        self.latencies.extend(calls.durations_ns)
+        self.errors += calls.errors
+        self.request_bytes += calls.request_bytes
+        self.response_bytes += calls.response_bytes
+        if calls.cost_pico_usd:
+            self.add_estimate(calls.count, calls.count * calls.cost_pico_usd)
 
     def add_estimate(self, calls: int, pico_usd: int) -> None:
         """The cost of ``calls`` is an estimate; below 0: it is none any more."""

@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import Callable, NamedTuple
 
-from recost.bucket import UNKNOWN_PROVIDER, BucketKey, pico_usd
+from recost.bucket import UNKNOWN_PROVIDER, pico_usd
+from recost.calls import BucketKey
 from recost.endpoint import normalize_path
 from recost.providers import MatchResult, ProviderRegistry
 from recost.session import ProviderDef

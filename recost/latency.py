@@ -14,6 +14,7 @@ from __future__ import annotations
 import math
 import sys
 from array import array
+from collections import Counter
 
 EXACT_LIMIT = 4096
 """Samples of one bucket that are kept as they are: 32 KiB."""
@@ -54,25 +55,28 @@ class Latencies:
     def total_ns(self) -> int:
         return self._folded_ns + sum(self.samples)
 
+    def extend(self, durations_ns: array[int]) -> None:
+        """Take them all."""
+        self.samples.extend(durations_ns)
+        if len(self.samples) > EXACT_LIMIT:
+            self.fold()
+
     def fold(self) -> None:
         """Move every sample into the histogram and give its memory back. From now on values are approximate."""
         counts = self._counts
-        for duration_ns in self.samples:
-            index = _index(duration_ns)
-            counts[index] = counts.get(index, 0) + 1
+        for index, count in Counter(_indexes(self.samples)).items():
+            counts[index] = counts.get(index, 0) + count
         self._folded_ns += sum(self.samples)
         self._folded += len(self.samples)
         del self.samples[:]
 
     def merge(self, other: Latencies) -> None:
         """Add the samples of ``other``, which stays as it is."""
-        self.samples.extend(other.samples)
+        self.extend(other.samples)
         for index, count in other._counts.items():
             self._counts[index] = self._counts.get(index, 0) + count
         self._folded += other._folded
         self._folded_ns += other._folded_ns
-        if len(self.samples) > EXACT_LIMIT:
-            self.fold()
 
     def percentiles_ms(self, *percents: int) -> list[float]:
         """Nearest rank: the sample at index ``ceil(n * p) - 1`` of the sorted ones, in ms; 0.0 of no samples.
@@ -116,8 +120,10 @@ class Latencies:
         return made
 
 
-def _index(duration_ns: int) -> int:
-    return math.ceil(math.log2(duration_ns) * _PER_OCTAVE) if duration_ns else 0
+def _indexes(durations_ns: array[int]) -> list[int]:
+    """Of the histogram's buckets that they are counted in. 0 ns is counted as 1."""
+    ceil, logarithms = math.ceil, map(math.log2, durations_ns if min(durations_ns) else [ns or 1 for ns in durations_ns])
+    return [ceil(each * _PER_OCTAVE) for each in logarithms]
 
 
 def _little_endian(words: array[int]) -> array[int]:

@@ -14,9 +14,9 @@ from typing import Optional
 
 import msgspec
 
-from recost.bucket import Bucket, BucketKey, Row, to_int64
+from recost.bucket import Bucket, Row, to_int64
+from recost.calls import BucketKey, Calls
 from recost.event import UNDECODABLE, CallEvent, LlmEvent
-from recost.latency import EXACT_LIMIT
 from recost.llm_rows import LlmCalls, LlmRow, LlmSum
 from recost.tagged import Tagged, TaggedRow
 from recost.wire import WindowSummary, iso_time
@@ -84,36 +84,35 @@ class Window:
         """Another one."""
         return self._llm.by_model()
 
-    def add(self, key: BucketKey, event: CallEvent, cost_pico_usd: int = 0) -> None:  # noqa: C901 - hot, so no calls
+    def add(self, key: BucketKey, event: CallEvent, cost_pico_usd: int = 0) -> None:
         """Count ``event`` in the bucket ``key``. How many buckets there may be is the caller's to watch."""
         bucket = self._buckets.get(key)
         if bucket is None:
             bucket = self._buckets[key] = Bucket()
-        samples = bucket.samples
-        try:
-            samples.append(event.duration_ns)  # what latencies.add() does, without the call
-        except OverflowError:
-            bucket.latencies.add(event.duration_ns)
-        if len(samples) > EXACT_LIMIT:
-            bucket.latencies.fold()
-        status = event.status
-        if status >= 400 or not status:
-            bucket.errors += 1
-        bucket.request_bytes += event.request_bytes
-        bucket.response_bytes += event.response_bytes
+        bucket.add(event, cost_pico_usd)
         if cost_pico_usd:
-            bucket.cost_pico_usd += cost_pico_usd  # what add_estimate() does, without the call
-            bucket.estimated_pico_usd += cost_pico_usd
-            bucket.estimates += 1
             self._estimated[key] = None
         if event.tag:
             self._tagged.add(key, event, cost_pico_usd)
             self._look_at -= 1  # for the latency that is kept twice
-        if event.at_ns < self.started_at_ns:  # noqa: PLR1730 - min() is a call, on the hot path
-            self.started_at_ns = event.at_ns
-        self.count = count = self.count + 1
-        if count > self._look_at:
-            self._bound_exact()
+        self._began(event.at_ns, 1)
+
+    def open(self, key: BucketKey, tag: str, cost_pico_usd: int) -> None:
+        """The first call of this kind is to come, with others by ``take``: its rows come before those of later ones."""
+        if key not in self._buckets:
+            self._buckets[key] = Bucket()
+        if tag:
+            self._tagged.open(tag, key)
+        if cost_pico_usd:
+            self._estimated[key] = None
+
+    def take(self, calls: Calls) -> None:
+        """Count all of ``calls``, for whose kind this is ``open``."""
+        self._buckets[calls.key].take(calls)
+        if calls.tag:
+            self._tagged.take(calls)
+            self._look_at -= calls.count
+        self._began(calls.started_at_ns, calls.count)
 
     def add_llm(self, key: BucketKey, event: LlmEvent, cost_pico_usd: int) -> None:
         """Count an LLM call under its model, and its cost in the bucket ``key``; the call, too, if nothing else did."""
@@ -125,10 +124,7 @@ class Window:
             self._look_at -= 1
         if event.netloc:
             self._without_call += 1
-        self.started_at_ns = min(self.started_at_ns, event.at_ns)
-        self.count += 1
-        if self.count > self._look_at:
-            self._bound_exact()
+        self._began(event.at_ns, 1)
 
     def estimated(self) -> KeysView[BucketKey]:
         """The buckets with calls that were counted at an estimate."""
@@ -175,6 +171,14 @@ class Window:
         self.count += other.count
         self.started_at_ns = min(self.started_at_ns, other.started_at_ns)
         self._bound_exact()
+
+    def _began(self, at_ns: int, events: int) -> None:
+        """So many more events, the earliest of which began at ``at_ns``."""
+        if at_ns < self.started_at_ns:  # noqa: PLR1730 - min() is a call, and most do not begin earlier
+            self.started_at_ns = at_ns
+        self.count += events
+        if self.count > self._look_at:
+            self._bound_exact()
 
     def _bound_exact(self) -> None:
         """Fold what frees three quarters of the budget. Small buckets stay exact: there a rank is worst off."""

@@ -206,7 +206,7 @@ def test_latencies_that_are_kept_twice_stay_within_the_windows_budget(monkeypatc
 
 def exact_latencies(window):
     return sum(len(latencies.samples) for latencies in window._tagged.latencies()) + sum(
-        len(bucket.samples) for bucket in window._buckets.values()
+        len(bucket.latencies.samples) for bucket in window._buckets.values()
     )
 
 

@@ -236,7 +236,7 @@ def test_the_budget_holds_when_windows_are_merged_and_read_back(monkeypatch):
 
 
 def exact_latencies(window):
-    return sum(len(bucket.samples) for bucket in window._buckets.values())
+    return sum(len(bucket.latencies.samples) for bucket in window._buckets.values())
 
 
 def test_data_of_a_full_window_is_bounded():

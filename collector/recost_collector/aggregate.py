@@ -6,11 +6,12 @@ worker asks for a flush, or when its last worker left.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Collection
 from typing import Optional
 
-from recost import event as events
-from recost.ring.reader import Record
+from recost.event import MAX_BYTES, UNDECODABLE, Event, decode
+from recost.ring.layout import record_bytes
 from recost.session import Session
 from recost_collector.changes import Changes, Part, StoredFrame
 from recost_collector.credits import Held
@@ -70,27 +71,21 @@ class Aggregation:
         changes.remember_session(source.session_id)
         self._window_of(source.session_id)
 
-    def add(self, source: Source, start: int, records: list[Record], now: float, wall_ns: int) -> None:
-        """Count the events in ``records``, which begin at position ``start`` of the ring."""
+    def add(self, source: Source, start: int, payloads: list[bytes], now: float, wall_ns: int) -> None:
+        """Count the events in ``payloads``: all that has been read of the ring from position ``start`` on."""
         window = self._windows[source.session_id]
-        at = start
-        for payload, end in records:
-            if len(payload) > events.MAX_BYTES:  # what is derived from a path is remembered, thousands of times
-                source.undecodable += 1
-                continue
-            try:
-                event = events.decode(payload)
-            except events.UNDECODABLE:
-                source.undecodable += 1
-                continue
-            if not window.add(event, now):
-                window.cover(source.name, start, at)
-                self.close(source.session_id, wall_ns)
-                start = at
-                window.add(event, now)
-            at = end
-        if at > start:
-            window.cover(source.name, start, at)
+        events = _decode(payloads, source)
+        while events:
+            count = window.count
+            taken = window.add(events, now)
+            is_all = taken == len(events)
+            end = source.reader.cursor.position if is_all else start + sum(record_bytes(len(payload)) for payload in payloads[:taken])
+            if window.count > count:
+                window.cover(source.name, start, end)
+            if is_all:
+                return
+            self.close(source.session_id, wall_ns)
+            start, events, payloads = end, events[taken:], payloads[taken:]
 
     def part_of(self, source: Source) -> Optional[Part]:
         """The stretch of the ring that is in the open window."""
@@ -152,3 +147,20 @@ class Aggregation:
         if window is None:
             window = self._windows[name] = OpenWindow(name, self.sessions[name])
         return window
+
+
+def _decode(payloads: list[bytes], source: Source) -> list[Optional[Event]]:
+    """The event in each of ``payloads``; None where there is none of ours, which ``source`` counts."""
+    if max(map(len, payloads), default=0) <= MAX_BYTES:  # what is derived from a path is remembered, thousands of times
+        with contextlib.suppress(*UNDECODABLE):
+            return list(map(decode, payloads))
+    events = [_decode_one(payload) for payload in payloads]
+    source.undecodable += events.count(None)
+    return events
+
+
+def _decode_one(payload: bytes) -> Optional[Event]:
+    try:
+        return decode(payload) if len(payload) <= MAX_BYTES else None
+    except UNDECODABLE:
+        return None

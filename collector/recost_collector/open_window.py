@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import secrets
-from collections.abc import Callable, Iterable
-from typing import Optional, Union
+from collections.abc import Callable, Iterable, Sequence
+from typing import Optional
 
 import msgspec
 
-from recost.bucket import BucketKey
+from recost.calls import BucketKey, Calls
 from recost.classify import Classifier
-from recost.event import CallEvent, LlmEvent
+from recost.event import CallEvent, Event, LlmEvent
 from recost.llm.aliases import canonical
 from recost.session import Session
 from recost.windows import Window
@@ -25,6 +25,10 @@ TRACKED = "TRACK"
 """In place of a method: an LLM call of which no HTTP call was captured."""
 COMPACT_AFTER = 64
 """Deltas of one open window in the spool before they are written anew as one."""
+MAX_KNOWN = 4096
+"""Endpoints of which it is remembered where their calls are counted, with a path of at most 1024 characters each."""
+MAX_UNCOUNTED = 1 << 16
+"""Calls that are added up before the delta takes them: half a MB of durations."""
 
 
 class _Delta(msgspec.Struct, array_like=True):
@@ -51,6 +55,9 @@ class OpenWindow:
         self._max_buckets = session.max_buckets
         self._committed = Window(self._max_buckets)
         self._delta = Window(self._max_buckets)
+        self._known: dict[tuple[str, str, str, str, bool], Calls] = {}
+        self._alike: dict[tuple[BucketKey, str, int], Calls] = {}
+        self._uncounted = 0
         self._credits = Credits()
         self._log = LlmLog()
         self._opened_at = 0.0
@@ -61,32 +68,93 @@ class OpenWindow:
     @property
     def count(self) -> int:
         """Events in it."""
-        return self._committed.count + self._delta.count
+        return self._committed.count + self._delta.count + self._uncounted
 
     @property
     def fresh(self) -> Window:
         """What came in since the last commit."""
-        return self._delta
+        return self._count_calls()
 
     @property
     def holds_credits(self) -> bool:
         """Calls of the session are still to go without an estimate."""
         return bool(self._credits)
 
-    def add(self, event: Union[CallEvent, LlmEvent], now: float) -> bool:
-        """Count ``event``. False: it needs one bucket too many, so the window must be closed first."""
-        if isinstance(event, LlmEvent):
-            return self._add_llm(event, now)
-        key, cost = self._classify(event.netloc, event.path, event.method)
-        delta = self._delta
-        if delta.would_overflow(key, self._max_buckets, self._committed):
-            return False
-        if not delta.count and not self._committed.count:
+    def add(self, events: Sequence[Optional[Event]], now: float) -> int:
+        """Count ``events``, as many as it says: all up to the first that needs a bucket too many.
+
+        Before that one the window must be closed.  None stands for a record without event.
+        """
+        was_empty = not self.count
+        taken = self._add_up(events)
+        if was_empty and self.count:
             self._opened_at = now
+        if self._uncounted >= MAX_UNCOUNTED or len(self._alike) >= MAX_KNOWN:
+            self._count_calls()
+        return taken
+
+    def _add_up(self, events: Sequence[Optional[Event]]) -> int:  # noqa: C901 - hot, so no calls
+        """Of a million calls a second, each is decoded, looked up by where it went, and added to four sums."""
+        known = self._known
+        added = 0
+        for taken, event in enumerate(events):
+            if type(event) is CallEvent:
+                try:
+                    calls = known[event.netloc, event.path, event.method, event.tag, event.is_llm]
+                except KeyError:
+                    found = self._calls_like(event)
+                    if found is None:
+                        break
+                    calls = found
+                try:
+                    calls.durations_ns.append(event.duration_ns)
+                except OverflowError:
+                    calls.durations_ns.append(0)
+                status = event.status
+                if status >= 400 or not status:
+                    calls.errors += 1
+                calls.request_bytes += event.request_bytes
+                calls.response_bytes += event.response_bytes
+                if event.at_ns < calls.started_at_ns:
+                    calls.started_at_ns = event.at_ns
+                added += 1
+            elif event is not None:
+                self._uncounted += added  # before they are counted for it
+                added = 0
+                if not self._add_llm(event):
+                    break
+        else:
+            taken = len(events)
+        self._uncounted += added
+        return taken
+
+    def _calls_like(self, event: CallEvent) -> Optional[Calls]:
+        """Those that ``event`` is to be added to. None: it needs one bucket too many."""
+        key, cost = self._classify(event.netloc, event.path, event.method)
+        if self._delta.would_overflow(key, self._max_buckets, self._committed):
+            return None
+        # What holds for this call holds for all like it, unless there are credits, of which each call takes its own.
+        is_rule = not cost or not self._credits
         if cost and (event.is_llm or (self._credits and self._takes_credit(key, event))):
             cost = 0
-        delta.add(key, event, cost)
-        return True
+        calls = self._alike.get((key, event.tag, cost))
+        if calls is None:
+            self._delta.open(key, event.tag, cost)
+            calls = self._alike[key, event.tag, cost] = Calls(key, event.tag, cost, event.at_ns)
+        if is_rule:
+            if len(self._known) >= MAX_KNOWN:
+                self._known.clear()
+            self._known[event.netloc, event.path, event.method, event.tag, event.is_llm] = calls
+        return calls
+
+    def _count_calls(self) -> Window:
+        """Count what is added up, and forget what is known: the delta, which has everything from here on."""
+        for calls in self._alike.values():
+            self._delta.take(calls)
+        self._alike.clear()
+        self._known.clear()
+        self._uncounted = 0
+        return self._delta
 
     def drop_credits(self, wall_ns: int) -> bool:
         """Let go of credits that are all void, where nothing else is in here. True: what the spool has of them goes."""
@@ -97,13 +165,14 @@ class OpenWindow:
 
     def take_credits(self, held: Held) -> None:
         """Those of an open window of the same session that was adopted."""
+        self._count_calls()
         self._credits.merge(held)
 
     @property
     def credits(self) -> Held:
         return self._credits.to_data()
 
-    def _add_llm(self, event: LlmEvent, now: float) -> bool:
+    def _add_llm(self, event: LlmEvent) -> bool:
         """The call's true cost goes where its HTTP call is counted, else into a row of its own.
 
         Where the true cost is not known, the estimate that the HTTP call did not get is added after all.
@@ -114,8 +183,6 @@ class OpenWindow:
             cost = cost if event.is_priced else estimate
         if self._log.is_full or self._delta.would_overflow(key, self._max_buckets, self._committed):
             return False
-        if not self.count:
-            self._opened_at = now
         self._delta.add_llm(key, event, cost)
         if self.session.llm_log is not None:
             self._log.add(event, self.session.environment)
@@ -125,7 +192,7 @@ class OpenWindow:
 
     def _take_estimate(self, event: LlmEvent) -> bool:
         """Off one captured call to the same provider, of the kind that was seen last for the first time."""
-        delta, committed = self._delta, self._committed
+        delta, committed = self._count_calls(), self._committed
         keys = [*(key for key in committed.estimated() if key not in delta.estimated()), *delta.estimated()]
         of_provider = (key for key in reversed(keys) if canonical(key[0]) == event.provider)
         return any(delta.take_estimate(key, event.tag, committed) for key in of_provider)
@@ -185,12 +252,13 @@ class OpenWindow:
 
     def delta(self) -> Optional[bytes]:
         """What the next commit has to add; None when nothing came in since the last."""
-        if not self._delta.count and not self._credits.is_changed:
+        delta = self._count_calls()
+        if not delta.count and not self._credits.is_changed:
             return None
-        return self._encode(self._delta, self._log.new())
+        return self._encode(delta, self._log.new())
 
     def committed(self) -> None:
-        """The delta is in the spool."""
+        """The delta is in the spool, and nothing came in meanwhile."""
         if self._delta.count or self._credits.is_changed:
             self._number += 1
             self._pending += 1
@@ -226,7 +294,7 @@ class OpenWindow:
         return msgspec.msgpack.encode(delta)
 
     def _merge_delta(self) -> None:
-        self._committed.merge(self._delta)
+        self._committed.merge(self._count_calls())
         self._delta = Window(self._max_buckets)
         self._log.merge_new()
 

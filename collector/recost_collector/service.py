@@ -199,10 +199,10 @@ class Service:
     def _drain_source(self, source: Source, clock: Clock) -> bool:
         """A bounded amount of one ring. True when there is more."""
         start = source.reader.cursor.position
-        records = source.drain(DRAIN_BYTES)
+        payloads = source.drain(DRAIN_BYTES)
         self.rings.keep_for_diagnosis(source)
-        self._aggregation.add(source, start, records, clock.now, clock.wall_ns)
-        return bool(records) and source.reader.backlog > 0
+        self._aggregation.add(source, start, payloads, clock.now, clock.wall_ns)
+        return bool(payloads) and source.reader.backlog > 0
 
     def _take_outcomes(self, clock: Clock) -> bool:
         """Work in what the couriers brought back. True when there was something."""

@@ -19,7 +19,7 @@ from recost.ring.layout import (
     TAIL,
     seed_of,
 )
-from recost.ring.reader import Cursor, Reader, Record
+from recost.ring.reader import Cursor, Reader
 from recost.session import Registration
 from recost_collector.changes import FINISHED, Part
 from recost_collector.remade import is_remade, open_remade
@@ -136,10 +136,10 @@ class Source:
             self.reader = Reader(new.words, new.data, seed_of(new.header.ring_id), self.reader.cursor)
             old.close()
 
-    def drain(self, max_bytes: int) -> list[Record]:
-        """The next records; what cannot be read any more is kept for diagnosis and counted."""
+    def drain(self, max_bytes: int) -> list[bytes]:
+        """The next payloads; what cannot be read any more is kept for diagnosis and counted."""
         before = self.reader.cursor
-        records = self.reader.drain(max_bytes, owner_gone=self.owner_gone)
+        payloads = self.reader.drain(max_bytes, owner_gone=self.owner_gone)
         if self.reader.cursor.position >= END:
             self.reader.cursor, self.is_nonsense = before, True
             return []
@@ -147,4 +147,4 @@ class Source:
             kept = len(self.reader.quarantined)
             logger.warning("ring %s: what is published cannot be read and is given up, %d bytes kept", self.name, kept)
         self._is_emptied = self.owner_gone and not self.reader.backlog
-        return records
+        return payloads

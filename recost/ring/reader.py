@@ -43,10 +43,6 @@ class Cursor(NamedTuple):
     """Records known to be missing, exactly, by their numbers."""
 
 
-Record = tuple[bytes, int]
-"""(payload, the position behind it). A plain tuple: there is one per event."""
-
-
 class Reader:
     """Drains one ring. One thread; never writes anything but ``head``."""
 
@@ -66,11 +62,11 @@ class Reader:
         """Bytes published and not yet drained."""
         return max(0, self._words[TAIL] - self.cursor.position)
 
-    def drain(self, max_bytes: int, *, owner_gone: bool = False) -> list[Record]:
-        """The next whole records of ``max_bytes``, or one that is larger, moving the private cursor behind them.
+    def drain(self, max_bytes: int, *, owner_gone: bool = False) -> list[bytes]:
+        """The payloads of the next whole records of ``max_bytes``, or of one that is larger, next to each other.
 
-        An unreadable record is tried again at the next calls, then given up with all that follows it up to the
-        tail; at once when ``owner_gone``, for then nothing more will show.
+        Moves the private cursor behind them.  An unreadable record is tried again at the next calls, then given up with
+        all that follows it up to the tail; at once when ``owner_gone``, for then nothing more will show.
         """
         position, tail = self.cursor.position, self._words[TAIL]
         if tail == position:
@@ -81,38 +77,41 @@ class Reader:
             self._give_up(position, tail)
             return []
         wanted = max(max_bytes, self._claimed_bytes(position))
-        records = self._parse(self._copy(position, min(tail - position, wanted)))
-        if records:
+        payloads = self._parse(self._copy(position, min(tail - position, wanted)))
+        if payloads:
             self._stalled = 0
         else:
             self._stall(position, tail, owner_gone=owner_gone)
-        return records
+        return payloads
 
     def release(self, position: int) -> None:
         """Give the room before ``position`` back to the producer. Only after the commit."""
         self._words[HEAD] = position
 
-    def _parse(self, chunk: bytes) -> list[Record]:
-        """The whole records at the start of ``chunk``, which begins at the cursor; moves the cursor behind them."""
+    def _parse(self, chunk: bytes) -> list[bytes]:
+        """What the whole records at the start of ``chunk`` hold, which begins at the cursor; moves it behind them."""
         position, sequence, lost = self.cursor
-        seed = self._seed + position
+        seed = (self._seed + position) & SEED_MASK
         unpack_prefix, crc32 = RECORD_PREFIX.unpack_from, zlib.crc32
-        records: list[Record] = []
-        at = 0
-        while at + PREFIX_BYTES <= len(chunk):
+        payloads: list[bytes] = []
+        at, size = 0, len(chunk)
+        while at + PREFIX_BYTES <= size:
             crc, length, number = unpack_prefix(chunk, at)
-            stop = at + PREFIX_BYTES + length
-            if stop > len(chunk) or crc32(chunk[at + CRC.size : stop], (seed + at) & SEED_MASK) != crc:
+            start = at + PREFIX_BYTES
+            stop = start + length
+            if stop > size or crc32(chunk[at + CRC.size : stop], seed + at) != crc:  # the seed's low 32 bits count
                 break  # cut off by the chunk's end, not visible yet, or damaged
-            gap = 0 if sequence == UNKNOWN else number - sequence
-            if not 0 <= gap < MAX_LOST:
-                break
-            lost += gap
-            sequence = number + 1
-            at += (PREFIX_BYTES + length + 7) & ~7  # record_bytes()
-            records.append((chunk[stop - length : stop], position + at))
+            if number != sequence:
+                gap = 0 if sequence == UNKNOWN else number - sequence
+                if not 0 <= gap < MAX_LOST:
+                    break
+                lost += gap
+                sequence = number
+            sequence += 1
+            payloads.append(chunk[start:stop])
+            at = (stop + 7) & ~7  # where records begin, for the chunk began at one
         self.cursor = Cursor(position + at, sequence, lost)
-        return records
+        return payloads
 
     def _claimed_bytes(self, position: int) -> int:
         """How much the record at ``position`` says that it takes; 0 when that is more than one may."""

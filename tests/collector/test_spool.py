@@ -45,7 +45,7 @@ def test_what_was_committed_is_there_after_reopening(tmp_path: Path) -> None:
     changes.sessions["s"] = Session(destination)
     changes.destinations[destination.id] = (destination, DestinationState(delivered=3))
     window = OpenWindow("s", Session(destination))
-    window.add(CallEvent(1, 2, "GET", "https", "api.example.com", "/v1/x", 200, 3, 4), now=0.0)
+    window.add([CallEvent(1, 2, "GET", "https", "api.example.com", "/v1/x", 200, 3, 4)], now=0.0)
     delta = window.delta()
     assert delta is not None
     changes.deltas.append(("s", 1, delta))

@@ -66,7 +66,7 @@ class Watched:
         if self._reader is None:
             ring = runtime.ring
             self._reader = Reader(ring.words, ring.data, seed_of(ring.header.ring_id))
-        return [decode(payload) for payload, _position in self._reader.drain(1 << 20)]
+        return [decode(payload) for payload in self._reader.drain(1 << 20)]
 
     def llm_events(self) -> list[LlmEvent]:
         return [event for event in self.events() if isinstance(event, LlmEvent)]

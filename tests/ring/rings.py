@@ -59,7 +59,7 @@ def payloads(reader: Reader, max_bytes: int = 1 << 20) -> list[bytes]:
     """Everything that is readable now."""
     found: list[bytes] = []
     while True:
-        records = reader.drain(max_bytes)
-        if not records:
+        drained = reader.drain(max_bytes)
+        if not drained:
             return found
-        found += [payload for payload, _end in records]
+        found += drained

@@ -99,8 +99,8 @@ def _records(path: Path) -> Iterator[tuple[int, CallEvent]]:
     with contextlib.closing(open_ring(str(path))) as ring:
         reader = Reader(ring.words, ring.data, seed_of(ring.header.ring_id))
         while True:
-            records = reader.drain(1 << 20, owner_gone=True)
-            if not records:
+            payloads = reader.drain(1 << 20, owner_gone=True)
+            if not payloads:
                 return
-            for payload, _position in records:
+            for payload in payloads:
                 yield ring.header.pid, decode(payload)

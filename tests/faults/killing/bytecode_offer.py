@@ -157,10 +157,10 @@ def _numbers_in(reader: Reader) -> list[int]:
     """Of the calls that can be read."""
     numbers: list[int] = []
     while True:
-        records = reader.drain(MIN_CAPACITY, owner_gone=True)
-        if not records:
+        payloads = reader.drain(MIN_CAPACITY, owner_gone=True)
+        if not payloads:
             return numbers
-        events = [decode(payload) for payload, _ in records]
+        events = [decode(payload) for payload in payloads]
         numbers += [event.request_bytes for event in events if isinstance(event, CallEvent)]
 
 

@@ -196,12 +196,12 @@ def _read(scene: Scene, visible: tuple[Store, ...], tail: int, sequence: int) ->
     """What is wrong with what a reader makes of the state, and of the memory in which everything is visible."""
     scene.show(visible, tail)
     reader = scene.reader(sequence)
-    found = [payload for payload, _end in reader.drain(CAPACITY)]
+    found = reader.drain(CAPACITY)
     whole = scene.readable(tail)
     if found != list(scene.last[:whole]):
         return f"{whole} whole records, read {found}"
     scene.show_all()
-    found += [payload for payload, _end in reader.drain(CAPACITY)]
+    found += reader.drain(CAPACITY)
     if found != list(scene.last) or reader.cursor.lost:
         return f"everything is visible, read {found}, {reader.cursor.lost} counted as lost"
     return ""
@@ -213,7 +213,7 @@ def _read_after_crash(scene: Scene, prefix: Sequence[Store]) -> str:
     tail, records = words.get(TAIL, scene.start), words.get(RECORDS, scene.sequence)
     scene.show((store for store in prefix if store.word is None), tail, records)
     reader = scene.reader(scene.sequence)
-    found = [payload for _ in range(2) for payload, _end in reader.drain(CAPACITY, owner_gone=True)]
+    found = [payload for _ in range(2) for payload in reader.drain(CAPACITY, owner_gone=True)]
     published = sum(value <= tail for value in scene.tails)
     if found == list(scene.last[:published]) and reader.cursor.position == tail and not reader.cursor.lost:
         return ""

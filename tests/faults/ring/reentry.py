@@ -262,14 +262,14 @@ def _read(path: str, folder: Path) -> None:
     damaged = 0
     while os.getppid() == owner:
         is_closed = ring.words[CLOSED]
-        records = reader.drain(CAPACITY)
-        for payload, _end in records:
+        payloads = reader.drain(CAPACITY)
+        for payload in payloads:
             numbers.append(int.from_bytes(payload[:NUMBER_BYTES], "little"))
             damaged += payload != payload_of(numbers[-1])
         reader.release(reader.cursor.position)
         if is_closed and not reader.backlog:
             break
-        if not records:
+        if not payloads:
             time.sleep(POLL_S)
     (folder / READ).write_bytes(msgspec.msgpack.encode((numbers, damaged + reader.cursor.lost)))
 
