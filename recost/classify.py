@@ -9,7 +9,7 @@ from typing import Callable, NamedTuple
 from recost.bucket import UNKNOWN_PROVIDER, pico_usd
 from recost.calls import BucketKey
 from recost.endpoint import normalize_path
-from recost.providers import MatchResult, ProviderRegistry
+from recost.providers import ProviderRegistry
 from recost.session import ProviderDef
 
 _REMEMBERED = 4096  # a path has at most 1024 characters, so this is some MB at worst
@@ -29,13 +29,12 @@ class Classifier:
     """(netloc, path, method) of an event. Remembers the last few thousand answers."""
 
     def __init__(self, custom_providers: Iterable[ProviderDef] = (), *, normalize_paths: bool = True) -> None:
-        self._registry = ProviderRegistry(custom_providers)
+        self._match = ProviderRegistry(custom_providers).match_once  # what it gives is remembered here
         self._normalize_paths = normalize_paths
         self.classify = lru_cache(maxsize=_REMEMBERED)(self._classify)
 
     def _classify(self, netloc: str, path: str, method: str) -> Classified:
-        found = self._registry.match_parts(netloc, path) or MatchResult(UNKNOWN_PROVIDER, path, 0.0)
-        endpoint = found.endpoint_category
+        provider, endpoint, cents = self._match(netloc, path) or (UNKNOWN_PROVIDER, path, 0.0)
         if endpoint == path and self._normalize_paths:
             endpoint = normalize_path(path)
-        return Classified((found.provider, endpoint, method), pico_usd(found.cost_per_request_cents))
+        return Classified((provider, endpoint, method), pico_usd(cents) if cents else 0)

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 import re
 from functools import lru_cache
-from itertools import product
+from itertools import product, repeat
 from string import ascii_lowercase
 from urllib.parse import unquote
 
@@ -79,6 +79,8 @@ def normalize_path(path: str) -> str:
 
 def _normalize(path: str) -> str:
     segments = path.split("/")
+    if _MODELS_FOLLOW.isdisjoint(segments):
+        return "/".join(map(_segment, segments, repeat(_DIGITS_IN_NAME)))
     longest = [_DIGITS_IN_MODEL if before in _MODELS_FOLLOW else _DIGITS_IN_NAME for before in ["", *segments]]
     return "/".join(map(_segment, segments, longest))
 

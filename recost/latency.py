@@ -15,6 +15,7 @@ import math
 import sys
 from array import array
 from collections import Counter
+from collections.abc import Iterable
 
 EXACT_LIMIT = 4096
 """Samples of one bucket that are kept as they are: 32 KiB."""
@@ -43,7 +44,10 @@ class Latencies:
 
     def add(self, duration_ns: int) -> None:
         """Take one sample. Out of the range of 64 bits it counts as the nearest that is in."""
-        self.samples.append(min(max(duration_ns, 0), _NS_MAX))
+        try:
+            self.samples.append(duration_ns)
+        except OverflowError:
+            self.samples.append(min(max(duration_ns, 0), _NS_MAX))
         if len(self.samples) > EXACT_LIMIT:
             self.fold()
 
@@ -120,10 +124,13 @@ class Latencies:
         return made
 
 
-def _indexes(durations_ns: array[int]) -> list[int]:
-    """Of the histogram's buckets that they are counted in. 0 ns is counted as 1."""
-    ceil, logarithms = math.ceil, map(math.log2, durations_ns if min(durations_ns) else [ns or 1 for ns in durations_ns])
-    return [ceil(each * _PER_OCTAVE) for each in logarithms]
+def _indexes(durations_ns: Iterable[int]) -> list[int]:
+    """Of the histogram's buckets that they are counted in. 0 ns counts as 1."""
+    ceil = math.ceil
+    try:
+        return [ceil(log2 * _PER_OCTAVE) for log2 in map(math.log2, durations_ns)]
+    except ValueError:
+        return _indexes([duration_ns or 1 for duration_ns in durations_ns])
 
 
 def _little_endian(words: array[int]) -> array[int]:

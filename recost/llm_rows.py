@@ -150,7 +150,8 @@ class LlmCalls:
         return len(self._rows)
 
     def add(self, event: LlmEvent) -> None:
-        self._sum_of((event.provider, event.model, event.tag[:MAX_TAG])).add(event)
+        key = event.provider, event.model, event.tag[:MAX_TAG]
+        (self._rows.get(key) or self._sum_of(key)).add(event)
 
     def merge(self, other: LlmCalls) -> None:
         """Add what ``other`` holds, which stays as it is."""

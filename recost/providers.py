@@ -54,7 +54,7 @@ class ProviderRegistry:
     def __init__(self, custom_providers: Optional[Iterable[ProviderDef]] = None) -> None:
         self._tried = [*map(_prepare_custom, custom_providers or ()), *map(_prepare_builtin, _in_order())]
         self._of_host = lru_cache(maxsize=_REMEMBERED_HOSTS)(self._find_rules)
-        self.match_parts = lru_cache(maxsize=_REMEMBERED_URLS)(self._match)
+        self.match_parts = lru_cache(maxsize=_REMEMBERED_URLS)(self.match_once)
 
     def match(self, url: str) -> Optional[MatchResult]:
         """What the first rule that fits says; None when none fits, and for what is no URL."""
@@ -64,13 +64,15 @@ class ProviderRegistry:
         """All rules, in the order in which they are tried."""
         return [tried.rule for tried in self._tried]
 
-    def _match(self, netloc: str, path: str) -> Optional[MatchResult]:
-        for tried in self._of_host(host_of(netloc).lower()):
+    def match_once(self, netloc: str, path: str) -> Optional[MatchResult]:
+        """``match_parts`` for who remembers what it gives."""
+        for tried in self._of_host(netloc):
             if path.startswith(tried.rule.path_prefix or ""):
                 return _result(tried, path)
         return None
 
-    def _find_rules(self, host: str) -> tuple[_Tried, ...]:
+    def _find_rules(self, netloc: str) -> tuple[_Tried, ...]:
+        host = host_of(netloc).lower()
         return tuple(tried for tried in self._tried if _fits(tried, host))
 
 

@@ -86,10 +86,7 @@ class Window:
 
     def add(self, key: BucketKey, event: CallEvent, cost_pico_usd: int = 0) -> None:
         """Count ``event`` in the bucket ``key``. How many buckets there may be is the caller's to watch."""
-        bucket = self._buckets.get(key)
-        if bucket is None:
-            bucket = self._buckets[key] = Bucket()
-        bucket.add(event, cost_pico_usd)
+        self._bucket_of(key).add(event, cost_pico_usd)
         if cost_pico_usd:
             self._estimated[key] = None
         if event.tag:
@@ -99,8 +96,7 @@ class Window:
 
     def open(self, key: BucketKey, tag: str, cost_pico_usd: int) -> None:
         """The first call of this kind is to come, with others by ``take``: its rows come before those of later ones."""
-        if key not in self._buckets:
-            self._buckets[key] = Bucket()
+        self._bucket_of(key)
         if tag:
             self._tagged.open(tag, key)
         if cost_pico_usd:
@@ -116,7 +112,7 @@ class Window:
 
     def add_llm(self, key: BucketKey, event: LlmEvent, cost_pico_usd: int) -> None:
         """Count an LLM call under its model, and its cost in the bucket ``key``; the call, too, if nothing else did."""
-        self._buckets.setdefault(key, Bucket()).add_llm(event, cost_pico_usd)
+        self._bucket_of(key).add_llm(event, cost_pico_usd)
         self._llm.add(event)
         self._look_at -= 2
         if event.tag:
@@ -143,7 +139,7 @@ class Window:
         by_tag = Counter(also._tagged.estimates(key))
         by_tag.update(self._tagged.estimates(key))
         tagged = {name: count for name, count in by_tag.items() if count > 0}
-        self._buckets.setdefault(key, Bucket()).add_estimate(-1, -pico)
+        self._bucket_of(key).add_estimate(-1, -pico)
         self._estimated[key] = None
         if tag in tagged or sum(tagged.values()) >= calls:
             self._tagged.take_estimate(tag if tag in tagged else next(iter(tagged)), key, pico)
@@ -163,7 +159,7 @@ class Window:
     def merge(self, other: Window) -> None:
         """Add what ``other`` holds, which stays as it is. Its new buckets come after ours."""
         for key, bucket in other._buckets.items():
-            self._buckets.setdefault(key, Bucket()).merge(bucket)
+            self._bucket_of(key).merge(bucket)
         self._tagged.merge(other._tagged)
         self._llm.merge(other._llm)
         self._estimated.update(other._estimated)
@@ -171,6 +167,12 @@ class Window:
         self.count += other.count
         self.started_at_ns = min(self.started_at_ns, other.started_at_ns)
         self._bound_exact()
+
+    def _bucket_of(self, key: BucketKey) -> Bucket:
+        bucket = self._buckets.get(key)
+        if bucket is None:
+            bucket = self._buckets[key] = Bucket()
+        return bucket
 
     def _began(self, at_ns: int, events: int) -> None:
         """So many more events, the earliest of which began at ``at_ns``."""

@@ -92,14 +92,14 @@ class Reader:
         """What the whole records at the start of ``chunk`` hold, which begins at the cursor; moves it behind them."""
         position, sequence, lost = self.cursor
         seed = (self._seed + position) & SEED_MASK
-        unpack_prefix, crc32 = RECORD_PREFIX.unpack_from, zlib.crc32
+        unpack_prefix, crc32, crc_bytes = RECORD_PREFIX.unpack_from, zlib.crc32, CRC.size
         payloads: list[bytes] = []
         at, size = 0, len(chunk)
         while at + PREFIX_BYTES <= size:
             crc, length, number = unpack_prefix(chunk, at)
             start = at + PREFIX_BYTES
             stop = start + length
-            if stop > size or crc32(chunk[at + CRC.size : stop], seed + at) != crc:  # the seed's low 32 bits count
+            if stop > size or crc32(chunk[at + crc_bytes : stop], seed + at) != crc:  # the seed's low 32 bits count
                 break  # cut off by the chunk's end, not visible yet, or damaged
             if number != sequence:
                 gap = 0 if sequence == UNKNOWN else number - sequence
