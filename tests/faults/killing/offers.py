@@ -127,6 +127,7 @@ class Stage:
             self.writer._data = Interrupting(self.ring.data, None, what)
         else:
             self.writer._words = Interrupting(self.ring.words, at, what)
+            self.writer._limit = 0  # so that it looks at the head
 
     def leave_one_aside(self) -> None:
         """A handler makes a call in the middle of one and throws: the outer call is not stored, the inner waits."""

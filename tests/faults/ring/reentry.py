@@ -47,20 +47,19 @@ Source = Callable[["Round"], AbstractContextManager[None]]
 
 
 class Unguarded(Writer):
-    """The control: the lock alone, which lets in the thread that has it."""
+    """The control: whoever comes stores, also amid another."""
 
     def offer(self, payload: bytes) -> bool:
-        with self._lock:
-            return self._store(payload, None)
+        return self._store(payload, None)
 
 
 class Unreleased(Writer):
-    """The control for exceptions: takes the lock and gives it back as if nothing could come between."""
+    """The control for exceptions: takes the turn and gives it back as if nothing could come between."""
 
     def offer(self, payload: bytes) -> bool:
-        self._lock.acquire()
+        self._turn[0] = [payload]
         accepted = self._store(payload, None)
-        self._lock.release()
+        self._turn.clear()
         return accepted
 
 
@@ -90,7 +89,7 @@ class Outcome(msgspec.Struct):
     """Payloads that were not as offered, and gaps that the reader has counted."""
     dropped: int
     held: int
-    """Exceptions after which the lock was still taken."""
+    """Exceptions after which the turn was still taken."""
     stuck: int
     """1: at the end another thread could not offer."""
 
@@ -138,7 +137,7 @@ class Round:
                 self._offer_until_over()  # no loop in here: from 3.13 on the jump back is outside of the ``try``
             except Interrupted as exc:
                 self.thrown += 1
-                self.held += self.writer._lock._is_owned()
+                self.held += bool(self.writer._turn)
                 self.struck(strikes.places_of(exc.__traceback__))
 
     def _offer_until_over(self) -> None:
@@ -289,7 +288,7 @@ ROWS = [
     ),
     Row(
         "reentry.exceptions",
-        "an exception thrown inside offer loses nothing acknowledged and leaves the lock free",
+        "an exception thrown inside offer loses nothing acknowledged and leaves the turn free",
         by_exceptions,
         on_every_python=True,
     ),
