@@ -33,6 +33,8 @@ class Exclusions:
             self._own_hosts = SAME_HOST if own.host in SAME_HOST else frozenset({own.host})
             self._own_port = own.port or DEFAULT_PORTS[own.scheme]
         self._by_netloc: dict[str, bool] = {}
+        self.let_in: set[str] = set()
+        """Of which nothing is left out, whatever the rest of the URL: the event path need not ask."""
         self._told = False
 
     def __call__(self, event: CallEvent) -> bool:
@@ -52,7 +54,10 @@ class Exclusions:
         if port or not is_own_host:  # else the answer may differ by scheme
             if len(self._by_netloc) >= CACHED_HOSTS:
                 self._by_netloc.clear()
+                self.let_in.clear()
             self._by_netloc[netloc] = excluded
+            if not excluded and not self._patterns:
+                self.let_in.add(netloc)
         return excluded
 
     def _is_loopback(self, host: str, netloc: str) -> bool:

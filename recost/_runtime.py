@@ -23,6 +23,7 @@ from recost._troubles import Troubles
 from recost.config import RecostConfig
 from recost.errors import RecostError
 from recost.event import CallEvent, LlmEvent, encode
+from recost.llm import marks
 from recost.llm.marks import current_mark
 from recost.ring.files import RingFile
 from recost.tags import current_use, tag_here
@@ -40,8 +41,10 @@ class Runtime:
         self.ours = self.recorder.ours
         self._successors: dict[int, Runtime] = {}
         self._excluded = Exclusions(settings)
+        self._captured = self._excluded.let_in
         self._tags_routes = settings.route_tags
-        self._looked_at_ns = 0
+        self._tells = settings.debug
+        self._looks_from_ns = self._looks_until_ns = 0
 
     @property
     def ring(self) -> Optional[RingFile]:
@@ -73,19 +76,19 @@ class Runtime:
         """Publish one finished call. Takes microseconds; what does not fit is counted. False: disposed meanwhile."""
         if self.recorder.is_closed:
             return False
-        mark = current_mark()
-        if self._excluded(event):
+        mark = current_mark() if marks.were_made else None
+        if event.netloc not in self._captured and self._excluded(event):
             if mark is not None:
                 mark.is_excluded = True
             return True
         if mark is not None and mark.is_open:
             mark.carrier, event.is_llm, event.tag = event, True, mark.tag
-        use = current_use()  # of the call: it ends on the thread and in the task that made it
-        if use is not None or self._tags_routes:
+        # Of the call: its tag's block ends on the thread and in the task that made it.
+        if self._tags_routes or current_use() is not None:
             event.tag = event.tag or tag_here(or_route=self._tags_routes)
         if not self._publish(event):
             return False
-        if self.settings.debug:
+        if self._tells:
             tell_call(event)
         return True
 
@@ -96,7 +99,7 @@ class Runtime:
         event.tag = event.tag or tag_here(or_route=self._tags_routes)
         if not self._publish(event):
             return False
-        if self.settings.debug:
+        if self._tells:
             tell_llm(event)
         return True
 
@@ -137,9 +140,9 @@ class Runtime:
         taken = writer is not None and writer.offer(payload)
         if not taken and not self._here_to_record().recorder.offer_slowly(payload, writer):
             return False
-        now_ns = event.at_ns + event.duration_ns
-        if not -LOOK_NS < now_ns - self._looked_at_ns < LOOK_NS:
-            self._looked_at_ns = now_ns
+        ended_ns = event.at_ns + event.duration_ns
+        if not self._looks_from_ns < ended_ns < self._looks_until_ns:  # the former: somebody may put the clock back
+            self._looks_from_ns, self._looks_until_ns = ended_ns - LOOK_NS, ended_ns + LOOK_NS
             self.recorder.look_from_event_path()
         return True
 
