@@ -13,18 +13,8 @@ from aiohttp import FormData, MultipartWriter
 from aiohttp.hdrs import CONTENT_LENGTH
 from aiohttp.payload import BytesPayload
 
-from recost._capture.wrap import (
-    Args,
-    Call,
-    Kwargs,
-    Target,
-    argument,
-    body_bytes,
-    length_bytes,
-    netloc_of,
-    wrap_coroutine,
-)
-from recost.event import MAX_PATH, CallEvent
+from recost._capture.parts import argument, body_bytes, length_bytes, netloc_of
+from recost._capture.wrap import Args, Finding, Kwargs, Target, wrap_coroutine
 
 TARGETS = [("ClientSession._request", wrap_coroutine)]
 
@@ -41,17 +31,18 @@ def target(args: Args, kwargs: Kwargs) -> Target:
     return _target_of(argument(args, kwargs, 1, "method"), url)
 
 
-def read_call(call: Call, duration_ns: int, response: Any, error: Optional[BaseException]) -> Optional[CallEvent]:
+def read_call(args: Args, kwargs: Kwargs, response: Any, error: Optional[BaseException]) -> Optional[Finding]:
     if response is None:
-        method, scheme, netloc, path = target(call.args, call.kwargs)
+        method, scheme, netloc, path = target(args, kwargs)
         request, status = _left_behind(error)
         received = 0
     else:
-        request, status = (response.history or (response,))[0].request_info, response.status
-        method, scheme, netloc, path = _target_of(argument(call.args, call.kwargs, 1, "method"), request.url)
-        received = _received_bytes(response)
-    sent = _sent_bytes(call.kwargs, request)
-    return CallEvent(call.at_ns, duration_ns, method, scheme, netloc, path[:MAX_PATH], status, sent, received)
+        history = response.history
+        request, status = (history[0] if history else response).request_info, response.status
+        method, scheme, netloc, path = _target_of(args[1] if len(args) > 1 else kwargs["method"], request.url)
+        received = _received_bytes(response, status)
+    sent = _sent_bytes(kwargs, request)
+    return method, scheme, netloc, path, status, sent, received
 
 
 def _target_of(method: str, url: Any) -> Target:
@@ -76,6 +67,8 @@ def _left_behind(error: Optional[BaseException]) -> tuple[Any, int]:
 
 def _sent_bytes(kwargs: Kwargs, request: Any) -> int:
     data = kwargs.get("data")
+    if type(data) is bytes:
+        return len(data)
     if data is None and kwargs.get("json") is None:
         return 0
     if data is not None and not issubclass(type(data), SIZED):
@@ -84,7 +77,6 @@ def _sent_bytes(kwargs: Kwargs, request: Any) -> int:
     return body_bytes(data) if length is None else length_bytes(length)
 
 
-def _received_bytes(response: Any) -> int:
-    if response.method == "HEAD" or response.status in BODILESS:
-        return 0
-    return length_bytes(response.headers.get(CONTENT_LENGTH))
+def _received_bytes(response: Any, status: int) -> int:
+    length = response.headers.get(CONTENT_LENGTH)
+    return 0 if length is None or response.method == "HEAD" or status in BODILESS else length_bytes(length)

@@ -9,19 +9,8 @@ from __future__ import annotations
 from types import FrameType
 from typing import Any, Optional
 
-from recost._capture.wrap import (
-    Args,
-    Call,
-    Inner,
-    Kwargs,
-    Target,
-    argument,
-    length_bytes,
-    netloc_of,
-    wrap_coroutine,
-    wrap_function,
-)
-from recost.event import MAX_PATH, CallEvent
+from recost._capture.parts import argument, length_bytes, netloc_of
+from recost._capture.wrap import Args, Finding, Inner, Kwargs, Target, wrap_coroutine, wrap_function
 
 TARGETS = [("Client.send", wrap_function), ("AsyncClient.send", wrap_coroutine)]
 
@@ -32,20 +21,20 @@ def target(args: Args, kwargs: Kwargs) -> Target:
     return _target_of(argument(args, kwargs, 1, "request"))
 
 
-def read_call(call: Call, duration_ns: int, response: Any, error: Optional[BaseException]) -> Optional[CallEvent]:
-    request = argument(call.args, call.kwargs, 1, "request")
+def read_call(args: Args, kwargs: Kwargs, response: Any, error: Optional[BaseException]) -> Optional[Finding]:
+    request = args[1] if len(args) > 1 else kwargs["request"]
     method, scheme, netloc, path = _target_of(request)
+    content: Optional[bytes] = getattr(request, "_content", None)  # .content raises where this is missing
+    sent = _streamed_bytes(request) if content is None else len(content)
     if response is None:
         # A response hook may raise what it found: response.raise_for_status() is the usual one.
         status, received = getattr(getattr(error, "response", None), "status_code", 0), 0
     else:
         status, received = response.status_code, _received_bytes(method, response)
-    return CallEvent(
-        call.at_ns, duration_ns, method, scheme, netloc, path[:MAX_PATH], status, _sent_bytes(request), received
-    )
+    return method, scheme, netloc, path, status, sent, received
 
 
-def carries(_outer: Call, inner: Inner, frames: list[FrameType]) -> bool:
+def carries(inner: Inner, frames: list[FrameType]) -> bool:
     """What a transport asks another client for is part of the call, if it is the request that the transport was given.
 
     All else that runs inside is the user's: hooks, auth flows, generated bodies, an ASGI application.
@@ -58,22 +47,26 @@ def carries(_outer: Call, inner: Inner, frames: list[FrameType]) -> bool:
 
 
 def _target_of(request: Any) -> Target:
+    try:
+        parts = request.url._uri_reference  # noqa: SLF001 - as encoded for sending; the properties are four more calls
+        return request.method, parts.scheme, netloc_of(parts.scheme, parts.host, parts.port), parts.path or "/"
+    except AttributeError:
+        return _target_as_told(request)
+
+
+def _target_as_told(request: Any) -> Target:
+    """By what the request says in public."""
     url = request.url
-    scheme, host = url.scheme, url.host
-    if not host.isascii():  # .host is for people; the name that is asked for is the encoded one
-        host = url.raw_host.decode("ascii")
+    host = url.host if url.host.isascii() else url.raw_host.decode("ascii")  # .host is for people
     path = url.raw_path.partition(b"?")[0].decode("ascii")
-    return request.method, scheme, netloc_of(scheme, host, url.port), path
+    return request.method, url.scheme, netloc_of(url.scheme, host, url.port), path
 
 
-def _sent_bytes(request: Any) -> int:
-    """Bytes, text, forms and JSON are whole in the request; the length of a multipart form is in its headers."""
-    content: Optional[bytes] = getattr(request, "_content", None)  # .content raises where this is missing
-    if content is not None:
-        return len(content)
-    if type(request.stream).__name__ == "MultipartStream":
-        return length_bytes(request.headers.get("content-length"))
-    return 0
+def _streamed_bytes(request: Any) -> int:
+    """The length of a multipart form is in its headers. Bytes, text, forms and JSON are whole in the request."""
+    return (
+        length_bytes(request.headers.get("content-length")) if type(request.stream).__name__ == "MultipartStream" else 0
+    )
 
 
 def _received_bytes(method: str, response: Any) -> int:

@@ -10,8 +10,8 @@ from urllib.parse import urlsplit
 
 from requests import __version__ as requests_version
 
-from recost._capture.wrap import Args, Call, Kwargs, Target, argument, netloc_of, wrap_function
-from recost.event import MAX_PATH, CallEvent
+from recost._capture.parts import argument, netloc_of
+from recost._capture.wrap import Args, Finding, Kwargs, Target, wrap_function
 
 PASSES_URLOPEN = tuple(int(part) for part in requests_version.split(".")[:2]) < (2, 30)
 
@@ -26,12 +26,12 @@ def target(args: Args, kwargs: Kwargs) -> Target:
     return request.method, parts.scheme, netloc_of(parts.scheme, parts.hostname or "", parts.port), parts.path or "/"
 
 
-def read_call(call: Call, duration_ns: int, response: Any, _error: Optional[BaseException]) -> Optional[CallEvent]:
-    request = argument(call.args, call.kwargs, 1, "request")
+def read_call(args: Args, kwargs: Kwargs, response: Any, _error: Optional[BaseException]) -> Optional[Finding]:
+    request = argument(args, kwargs, 1, "request")
     if request.body is None or "Content-Length" in request.headers:  # what requests itself decides by
         return None
-    method, scheme, netloc, path = target(call.args, call.kwargs)
+    method, scheme, netloc, path = target(args, kwargs)
     status = received = 0
     if response is not None:
         status, received = response.status_code, response.raw.length_remaining or 0
-    return CallEvent(call.at_ns, duration_ns, method, scheme, netloc, path[:MAX_PATH], status, 0, received)
+    return method, scheme, netloc, path, status, 0, received

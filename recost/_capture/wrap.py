@@ -14,7 +14,13 @@ hook, an auth flow that uses another client, a body that is generated) is a call
 2.  Only then the stack is asked, which cannot be inherited: a call is part of the open one only if that one's wrapper
     is among its callers, so of the same task, thread and greenlet.  The outer call's client decides the rest.
 
-State: ``_outer`` (each context for itself), ``_sinks`` and ``_emit`` (``set_sinks``), ``faults`` (``contained``).
+Only a client that may run on another captured one pays for the variable (``carries``).  One that merely calls itself
+again for another try finds itself on the stack when it reads such a call (``calls_around``).
+
+All of it runs in caches that the user's program has just filled with other things, so a frame, an object or an
+attribute more costs more than what it computes.
+
+State: ``_outer`` (each context for itself), ``_sinks`` and ``_emit`` (``set_sinks``), ``faults`` (``_count_fault``).
 """
 
 from __future__ import annotations
@@ -28,7 +34,7 @@ from time import perf_counter_ns, time_ns
 from types import CodeType, FrameType
 from typing import Any, Callable, NamedTuple, Optional, Protocol, cast
 
-from recost.event import CallEvent
+from recost.event import MAX_PATH, CallEvent
 
 Function = Callable[..., Any]
 Sink = Callable[[CallEvent], None]
@@ -37,7 +43,8 @@ Kwargs = Mapping[str, Any]
 Target = tuple[str, str, str, str]
 """method, scheme, netloc, path. Two calls are the same request when the first three are equal."""
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "ws": 80, "wss": 443}
+Finding = tuple[str, str, str, str, int, int, int]
+"""method, scheme, netloc, path, status, request bytes, response bytes."""
 
 faults = 0
 """Faults of ours that were contained since the process began; a forked child goes on from its parent's."""
@@ -60,17 +67,13 @@ class Client(Protocol):
         """The functions to wrap, as names in the client's module, and the kind of wrapper for each."""
 
     @property
-    def carries(self) -> Optional[Callable[[Call, Inner, list[FrameType]], bool]]:
-        """Whether the inner call is part of the outer one, a call of this client; the frames lead from the inner
-        call up to the outer. None: nothing that is called inside ever is.
-        """
+    def carries(self) -> Optional[Carries]:
+        """Whether a call inside one of this client's is part of it. None: nothing that is called inside ever is."""
 
     def target(self, args: Args, kwargs: Kwargs) -> Target: ...
 
-    def read_call(
-        self, call: Call, duration_ns: int, response: Any, error: Optional[BaseException]
-    ) -> Optional[CallEvent]:
-        """The event for a finished call: ``response`` or ``error`` is None. None: no call that names a host."""
+    def read_call(self, args: Args, kwargs: Kwargs, response: Any, error: Optional[BaseException]) -> Optional[Finding]:
+        """What a finished call was: ``response`` or ``error`` is None. None: it is none to tell of."""
 
 
 Wrap = Callable[[Function, Client, Switch], Function]
@@ -84,86 +87,113 @@ class Inner(NamedTuple):
     kwargs: Kwargs
 
 
+Carries = Callable[[Inner, list[FrameType]], bool]
+"""Whether the inner call is part of the outer one; the frames lead from the inner call up to the outer."""
+
+
 class Call:
-    """One call of the user while it lasts."""
+    """One call of a client that carries others, while it lasts. Contexts that inherit it may outlive it."""
 
-    __slots__ = ("args", "at_ns", "client", "is_open", "kwargs", "outer", "started_ns")
+    __slots__ = ("carries", "is_open", "outer")
 
-    def __init__(self, client: Client, args: Args, kwargs: Kwargs) -> None:
-        self.client = client
-        self.args = args
-        self.kwargs = kwargs
+    def __init__(self, carries: Optional[Carries]) -> None:
+        self.carries = carries
         self.is_open = True
-        self.outer: Optional[Call] = None
-        if client.carries is not None:
-            self.outer = _outer.get()
-            _outer.set(self)
-        self.at_ns = time_ns()
-        self.started_ns = perf_counter_ns()
+        self.outer = _outer.get()
+        _outer.set(self)
 
-    def finish(self, response: Any, error: Optional[BaseException]) -> None:
-        """Report this call. It stays in the contexts that inherited it, so it lets go of all it holds."""
-        duration_ns = perf_counter_ns() - self.started_ns
+    def close(self) -> None:
+        """It stays in the contexts that inherited it, so it lets go of the one around it."""
         self.is_open = False
         outer, self.outer = self.outer, None
         if outer is not None and outer.is_open:
             _outer.set(outer)
-        try:
-            event = self.client.read_call(self, duration_ns, response, error)
-        finally:
-            self.args, self.kwargs = (), {}
-        if event is not None and event.netloc:
-            _emit(event)
 
 
 _outer: ContextVar[Optional[Call]] = ContextVar("recost_outer_call", default=None)
+_current = _outer.get
 _sinks: tuple[Sink, ...] = ()
 
 
 def wrap_function(original: Function, client: Client, switch: Switch) -> Function:
+    carries = client.carries
+
     @functools.wraps(original)
     def wrapper(*args: Any, **kwargs: Any) -> Any:
-        outer = _outer.get()
+        outer = _current()
         if not switch.on or (outer is not None and outer.is_open and _is_part(outer, client, args, kwargs)):
             return original(*args, **kwargs)
-        call = Call(client, args, kwargs)
+        call = None if carries is None else Call(carries)
+        at_ns, started_ns = time_ns(), perf_counter_ns()
         try:
             response = original(*args, **kwargs)
         except BaseException as error:
-            contained(call.finish, None, error)
+            _finish(client, call, args, kwargs, at_ns, started_ns, None, error)
             raise
-        contained(call.finish, response, None)
+        _finish(client, call, args, kwargs, at_ns, started_ns, response, None)
         return response
 
     return _not_counted(wrapper)
 
 
 def wrap_coroutine(original: Function, client: Client, switch: Switch) -> Function:
+    carries = client.carries
+
     @functools.wraps(original)
     async def wrapper(*args: Any, **kwargs: Any) -> Any:
-        outer = _outer.get()
+        outer = _current()
         if not switch.on or (outer is not None and outer.is_open and _is_part(outer, client, args, kwargs)):
             return await original(*args, **kwargs)
-        call = Call(client, args, kwargs)
+        call = None if carries is None else Call(carries)
+        at_ns, started_ns = time_ns(), perf_counter_ns()
         try:
             response = await original(*args, **kwargs)
         except BaseException as error:
-            contained(call.finish, None, error)
+            _finish(client, call, args, kwargs, at_ns, started_ns, None, error)
             raise
-        contained(call.finish, response, None)
+        _finish(client, call, args, kwargs, at_ns, started_ns, response, None)
         return response
 
     return _not_counted(wrapper)
 
 
+def _finish(  # noqa: PLR0913, PLR0917 - all that a wrapper knows; an object to hold it would be made for each call
+    client: Client,
+    call: Optional[Call],
+    args: Args,
+    kwargs: Kwargs,
+    at_ns: int,
+    started_ns: int,
+    response: Any,
+    error: Optional[BaseException],
+) -> None:
+    """Report a finished call. A fault of ours ends here, as in ``contained``."""
+    duration_ns = perf_counter_ns() - started_ns
+    if call is not None:
+        call.close()
+    try:
+        found = client.read_call(args, kwargs, response, error)
+        if found is None:
+            return
+        method, scheme, netloc, path, status, sent, received = found
+        if netloc:
+            _emit(CallEvent(at_ns, duration_ns, method, scheme, netloc, path[:MAX_PATH], status, sent, received))
+    except Exception:  # noqa: BLE001 - a user's call must not fail because of us
+        _count_fault()
+
+
 def contained(step: Function, *arguments: Any) -> Any:
-    """``step(*arguments)``; None, counted, when it fails. The one place where a fault of ours ends."""
+    """``step(*arguments)``; None, counted, when it fails: a fault of ours ends here."""
     try:
         return step(*arguments)
     except Exception:  # noqa: BLE001 - a user's call must not fail because of us
-        global faults  # noqa: PLW0603 - the counter is this module's
-        faults += 1
+        _count_fault()
         return None
+
+
+def _count_fault() -> None:
+    global faults  # noqa: PLW0603 - the counter is this module's
+    faults += 1
 
 
 @contextlib.contextmanager
@@ -188,34 +218,6 @@ def sinks() -> tuple[Sink, ...]:
     return _sinks
 
 
-def body_bytes(body: object) -> int:
-    """The size of a body that is held whole, as bytes or text. Anything else is a stream: 0, and left alone."""
-    if body is None:
-        return 0
-    kind = type(body)  # isinstance() would ask body.__class__, and a lazy object evaluates itself to answer
-    if issubclass(kind, (bytes, bytearray)):
-        return len(cast("bytes", body))
-    if issubclass(kind, str):
-        text = cast("str", body)
-        return len(text) if text.isascii() else len(text.encode("utf-8", "surrogatepass"))
-    return cast("memoryview", body).nbytes if issubclass(kind, memoryview) else 0
-
-
-def length_bytes(value: Optional[str]) -> int:
-    """What a Content-Length says; 0 when there is none, or nonsense."""
-    return int(value) if value is not None and value.isdecimal() and len(value) < 19 else 0
-
-
-def netloc_of(scheme: str, host: str, port: Optional[int]) -> str:
-    if ":" in host:
-        host = f"[{host}]"
-    return host if port is None or port == DEFAULT_PORTS.get(scheme) else f"{host}:{port}"
-
-
-def argument(args: Args, kwargs: Kwargs, position: int, name: str) -> Any:
-    return args[position] if len(args) > position else kwargs.get(name)
-
-
 def _emit_to_all(event: CallEvent) -> None:
     for sink in _sinks:
         contained(sink, event)
@@ -233,8 +235,19 @@ def _ask_outer(outer: Call, inner: Inner) -> bool:
     if frames is None:
         _outer.set(None)  # inherited: it means nothing here, and the next call need not ask again
         return False
-    carries = outer.client.carries
-    return carries is not None and carries(outer, inner, frames)
+    carries = outer.carries
+    return carries is not None and carries(inner, frames)
+
+
+def calls_around() -> list[Args]:
+    """The arguments of the captured calls that are under way on this stack, innermost first. Looks at each frame."""
+    found: list[Args] = []
+    frame: Optional[FrameType] = sys._getframe(1)  # noqa: SLF001 - inspect.currentframe() is the same, behind an import
+    while frame is not None:
+        if frame.f_globals is _GLOBALS and frame.f_code.co_name == "wrapper":
+            found.append(frame.f_locals["args"])
+        frame = frame.f_back
+    return found
 
 
 def _frames_inside(outer: Call) -> Optional[list[FrameType]]:

@@ -13,7 +13,8 @@ from collections.abc import AsyncGenerator, Generator
 from typing import Any
 from urllib.parse import urlsplit
 
-from recost._capture.wrap import Function, Switch, contained, netloc_of
+from recost._capture.parts import netloc_of
+from recost._capture.wrap import Function, Switch, contained
 from recost.llm import call_tags
 from recost.llm.call_tags import DEFAULT_TAG
 from recost.llm.calls import LlmCall, Place

@@ -23,7 +23,8 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from recost._capture.wrap import Function, Switch, contained, netloc_of
+from recost._capture.parts import netloc_of
+from recost._capture.wrap import Function, Switch, contained
 from recost.llm import call_tags
 from recost.llm.calls import ATTACHED, LlmCall, Place
 from recost.llm.marks import current_mark

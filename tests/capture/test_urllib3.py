@@ -11,7 +11,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.util.retry import Retry
 
 from recost._capture import suppressed
-from recost._capture.wrap import body_bytes
+from recost._capture.parts import body_bytes
 from tests.capture.servers import BODY, CHUNKS, FLAKY_FAILURES, HOST
 from tests.harness import closed_port
 
