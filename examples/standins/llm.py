@@ -44,6 +44,8 @@ GOOGLE_USAGE = {
 }
 GPT, CLAUDE, GEMINI = "gpt-4o-2024-08-06", "claude-sonnet-4-5", "gemini-2.5-flash"
 """The models that answer, whatever was asked for."""
+CLAUDE_ELSEWHERE = (":rawPredict", ":streamRawPredict", "/invoke")
+"""Vertex and Bedrock have the model in the path."""
 HANGS_S = 60.0
 TEXT = '{"a": 1}'
 
@@ -55,6 +57,8 @@ async def answer(path: str, body: dict[str, Any]) -> Optional[Answer]:
         await asyncio.sleep(HANGS_S)
     if "enerateContent" in path or "mbedContent" in path:
         return _google(path, body)
+    if path.endswith(CLAUDE_ELSEWHERE):
+        return _messages(body, model)
     kinds = {"embeddings": _embeddings, "responses": _responses, "messages": _messages, "completions": _chat}
     kind = _text if path.endswith("/v1/completions") else kinds.get(path.rpartition("/")[2])
     return kind(body, model) if kind is not None and model else None

@@ -14,6 +14,7 @@ from typing import Optional
 
 from recost import handle
 from recost.config import Keywords
+from recost.errors import ConfigError
 from recost.handle import RecostHandle, flush
 from recost.llm.anthropic import patch_anthropic, unpatch_anthropic
 from recost.llm.google import patch_google, unpatch_google
@@ -38,6 +39,8 @@ __all__ = [
 
 KEYS = ("cst_live_", "cst_test_")
 PRODUCTION = "production"
+INTERVAL_S = 2.0
+BATCH_SIZE = 50
 _TRUE = frozenset({"1", "true", "yes", "on"})
 
 logger = logging.getLogger("recost")
@@ -49,14 +52,15 @@ def init(  # noqa: PLR0917 - another SDK's signature, which programs already cal
     api_key: Optional[str] = None,
     project: Optional[str] = None,
     environment: str = PRODUCTION,
-    flush_interval: float = 2.0,
-    batch_size: int = 50,
+    flush_interval: float = INTERVAL_S,
+    batch_size: int = BATCH_SIZE,
     disabled: bool = False,  # noqa: FBT001, FBT002 - likewise
 ) -> RecostHandle:
-    """``recost.init()`` with costara's arguments; ``COSTARA_API_KEY``, ``_PROJECT``, ``_ENVIRONMENT``, ``_DISABLED``.
+    """``recost.init()`` with costara's arguments, each of which has a variable: ``COSTARA_API_KEY``, ``_PROJECT`` ….
 
     An argument beats its variable.  ``flush_interval`` in seconds.  Raises ``ValueError`` that names the argument and
-    the variable when the key or the project is missing, or the key is none of costara's.
+    the variable when the key or the project is missing, or the key is none of costara's; and one that names the
+    variable when that is no number.
     """
     if disabled or os.environ.get("COSTARA_DISABLED", "").strip().lower() in _TRUE:
         return handle.init(enabled=False)
@@ -67,17 +71,26 @@ def init(  # noqa: PLR0917 - another SDK's signature, which programs already cal
     if not os.environ.get("RECOST_API_KEY") and not _said:
         _said.append(True)
         logger.info("a costara key is never sent anywhere: windows go to the local file; RECOST_API_KEY sends them")
+    if environment == PRODUCTION:
+        environment = os.environ.get("COSTARA_ENVIRONMENT") or PRODUCTION
     settings: Keywords = {
         "project_id": to_project_id(named),
-        "environment": _environment(environment),
-        "flush_interval_ms": round(flush_interval * 1000),
-        "max_batch_size": batch_size,
+        "environment": environment,
+        "flush_interval_ms": max(1, round(_number(flush_interval, INTERVAL_S, "COSTARA_FLUSH_INTERVAL") * 1000)),
+        "max_batch_size": max(1, round(_number(batch_size, BATCH_SIZE, "COSTARA_BATCH_SIZE"))),
     }
     return handle.init(**settings)
 
 
-def _environment(given: str) -> str:
-    return given if given != PRODUCTION else os.environ.get("COSTARA_ENVIRONMENT") or PRODUCTION
+def _number(given: float, default: float, variable: str) -> float:
+    """The argument, unless it is the default and there is a variable."""
+    said = os.environ.get(variable)
+    if given != default or not said:
+        return given
+    try:
+        return float(said)
+    except ValueError:
+        raise ConfigError(variable, said, "a number") from None
 
 
 def to_project_id(name: str) -> str:

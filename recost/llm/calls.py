@@ -6,28 +6,27 @@ closed or was dropped.  All that is kept of a response is its usage, its model a
 
 from __future__ import annotations
 
-import os
 import time
 import weakref
 from collections.abc import Callable, Collection
-from functools import lru_cache
 from types import TracebackType
 from typing import Any, NamedTuple, Optional
 
 from recost import _runtime
 from recost._capture.wrap import contained
-from recost.event import MAX_NAME, MAX_PATH, CallEvent, Ending, LlmEvent, host_of
-from recost.hosts import is_loopback
-from recost.llm.aliases import SELF_HOSTED, canonical
+from recost.event import MAX_NAME, MAX_PATH, CallEvent, Ending, LlmEvent
+from recost.llm.aliases import SELF_HOSTED
 from recost.llm.marks import Mark, current_mark, enter
 from recost.llm.prices import counts, price_list
+from recost.llm.quick import cached_of
+from recost.llm.sellers import sellers_by
 from recost.llm.usage import normalise, tier_of
-from recost.providers import ProviderRegistry
-from recost.session import ProviderDef
+from recost.ring.sentinel import Sentinel
 
-ANY_ADDRESS = "0.0.0.0"  # noqa: S104 - compared with, never bound: who connects to it, connects to this machine
 ATTACHED = "_recost_llm_call"
 """Under this name an HTTP response knows the call that it belongs to, until that is over."""
+_NOBODYS = b"\0"
+"""The sentinel of calls that begin where nothing records."""
 
 
 class Place(NamedTuple):
@@ -41,38 +40,39 @@ class Place(NamedTuple):
 class LlmCall(Mark):
     """One logical call, its retries included. Any thread may end it, and so may a finalizer; a forked child may not.
 
+    One that begins where nothing records is not open: nothing is part of it, and it is not reported.
+
     As a context manager it holds while the SDK works: HTTP calls inside are part of it, and an exception ends it.
     """
 
-    __slots__ = (
-        "_at_ns", "_attached",
-        "_first_token_ns", "_has_begun", "_model", "_outer", "_pid", "_place", "_response",
-        "_seen_ns", "_started_ns", "_tier", "_to_report", "_usage", "failed_inside", "hides_usage", "owner",
-        "stream_number",
-    )  # fmt: skip
+    stream_number = 0
+    """How many streams were made of its response: the last one tells the end. 0: it is no stream."""
+    hides_usage = False
+    """The last piece was not asked for by the user, who must not see it."""
+    failed_inside = False
+    """The response came, and says that the call failed."""
+    is_over = False
+    """It has ended, and is reported by whoever found out first."""
+    _tier: object = None
+    _usage: Any = None
+    _response: Optional[weakref.ref[Any]] = None
+    _attached: Collection[str] = ()
+    _outer: Optional[Mark] = None
+    _has_begun = False
+    _first_token_ns = -1
 
-    def __init__(self, owner: object, place: Callable[[], Place], model: object, tag: str) -> None:
-        """``place`` is asked where no HTTP call was captured."""
-        super().__init__(tag)
-        self.owner = id(owner)
-        """Which SDK client makes it."""
-        self.stream_number = 0
-        """How many streams were made of its response: the last one tells the end. 0: it is no stream."""
-        self.hides_usage = False
-        """The last piece was not asked for by the user, who must not see it."""
-        self.failed_inside = False
-        """The response came, and says that the call failed."""
+    def __init__(self, owner: object, place: Callable[[Any], Place], model: object, tag: str) -> None:
+        """``place``, asked where no HTTP call was captured, is where ``owner`` sends it."""
+        self.tag = tag
+        self.owner: Any = owner
+        """The SDK client that makes it; None once it is over."""
         self._place = place
         self._model = model
-        self._tier: object = None
-        self._usage: Any = None
-        self._response: Optional[weakref.ref[Any]] = None
-        self._attached: Collection[str] = ()
-        self._outer: Optional[Mark] = None
-        self._has_begun = False
-        self._first_token_ns = -1
         self._to_report = [True]
-        self._pid = os.getpid()
+        runtime = _runtime.current
+        if runtime is None:
+            self.is_open = False
+        self._ours: Sentinel = _NOBODYS if runtime is None else runtime.here().ours
         self._at_ns = time.time_ns()
         self._started_ns = self._seen_ns = time.perf_counter_ns()
 
@@ -93,12 +93,13 @@ class LlmCall(Mark):
         return type(None), ()
 
     @property
-    def is_over(self) -> bool:
-        return not self._to_report
-
-    @property
     def is_stream(self) -> bool:
         return self.stream_number > 0
+
+    @property
+    def awaits_token(self) -> bool:
+        """It is a stream of which no piece of the answer has come."""
+        return self.stream_number > 0 and self._first_token_ns < 0
 
     def attach(self, response: Any, **standins: Any) -> None:
         """Have the SDK's ``response`` know this call, and have ``standins`` for methods, until the call is over."""
@@ -150,69 +151,75 @@ class LlmCall(Mark):
 
     def _finish(self, ending: Ending, ended_ns: int) -> None:
         """Report the call, unless it was, or is the parent's."""
-        self.is_open = False
+        self.is_open, self.is_over = False, True
         try:
             self._to_report.pop()  # one step, for other threads and finalizers: who finds nothing came second
         except IndexError:
             return
-        if os.getpid() != self._pid:
+        if not self._ours[0]:
             return
-        self._detach()
-        runtime = _runtime.current
-        carrier = self.carrier
+        if self._response is not None:
+            self._detach(self._response())
+        owner, self.owner = self.owner, None  # contexts that inherited this call may outlive it by far
+        runtime, carrier = _runtime.current, self.carrier
         if runtime is None:
             return
-        place = self._place() if carrier is None else Place(carrier.scheme, carrier.netloc, carrier.path)
-        if carrier is None and (self.is_excluded or runtime.excludes(self._as_call(place))):
+        sellers = sellers_by(runtime.settings.custom_providers)
+        if carrier is None:
+            place = self._place(owner)
+            if not self.is_excluded and not runtime.excludes(self._as_call(place)):
+                _runtime.record_llm(self._to_event(sellers.of(place.netloc, place.path), ending, ended_ns))
             return
-        event = self._to_event(_seller(tuple(runtime.settings.custom_providers), place), ending, ended_ns)
-        if carrier is not None:
-            event.method, event.netloc, event.path = carrier.method, carrier.netloc, carrier.path
+        event = self._to_event(sellers.of(carrier.netloc, carrier.path), ending, ended_ns)
+        event.method, event.netloc, event.path = carrier.method, carrier.netloc, carrier.path
         _runtime.record_llm(event)
 
-    def _detach(self) -> None:
+    def _detach(self, response: Any) -> None:
         """Leave the response as the SDK made it."""
-        response = None if self._response is None else self._response()
         if response is not None:
             for name in self._attached:
                 vars(response).pop(name, None)
 
     def _to_event(self, provider: str, ending: Ending, ended_ns: int) -> LlmEvent:
-        model = self._model if isinstance(self._model, str) else "unknown"
-        usage = normalise(self._usage)
+        model = _name_of(self._model)
+        tokens_in, tokens_out, cached, cost, is_priced = self._reckon(provider, model, ending)
+        return LlmEvent(  # in the order of its fields: by name it takes twice as long
+            self._at_ns,
+            ended_ns - self._started_ns,
+            provider,
+            model,
+            tokens_in,
+            tokens_out,
+            cached,
+            cost,
+            is_priced,
+            ending in {"failed", "cancelled"},
+            self.tag,
+            self._first_token_ns,
+            ending=ending,
+        )
+
+    def _reckon(self, provider: str, model: str, ending: Ending) -> tuple[int, int, int, int, bool]:
+        """Tokens in, out and cached; pico-dollars, and whether they are known."""
+        prices, said, tier = price_list(), self._usage, tier_of(self._tier)
+        if not tier and type(said) is dict:  # nearly always it is that simple
+            cost = prices.quick_cost(provider, model, said)
+            if cost is not None:
+                return said["prompt_tokens"], said["completion_tokens"], cached_of(said), cost, True
+        usage = normalise(said)
         counts.odd += usage.odd
         # What failed without a usage is not billed; a server of one's own costs nothing, whatever it says.
         if not usage.known and (ending == "failed" or provider == SELF_HOSTED):
-            cost, is_priced = 0, True
-        else:
-            found = price_list().cost(provider, model, usage, tier_of(self._tier))
-            cost, is_priced = found.pico, found.is_priced
-        return LlmEvent(
-            at_ns=self._at_ns,
-            duration_ns=ended_ns - self._started_ns,
-            provider=provider,
-            model=model[:MAX_NAME].encode("utf-8", "replace").decode(),
-            prompt_tokens=usage.input,
-            completion_tokens=usage.output,
-            cached_tokens=usage.cached,
-            cost_pico_usd=cost,
-            is_priced=is_priced,
-            error=ending in {"failed", "cancelled"},
-            tag=self.tag,
-            first_token_ns=self._first_token_ns,
-            ending=ending,
-        )
+            return usage.input, usage.output, usage.cached, 0, True
+        found = prices.cost(provider, model, usage, tier)
+        return usage.input, usage.output, usage.cached, found.pico, found.is_priced
 
     def _as_call(self, place: Place) -> CallEvent:
         scheme, netloc, path = place
         return CallEvent(self._at_ns, 0, "POST", scheme, netloc, path[:MAX_PATH], 0, 0, 0)
 
 
-@lru_cache(maxsize=256)
-def _seller(custom: tuple[ProviderDef, ...], place: Place) -> str:
-    """Who is paid: by the rules, the user's own first; this machine is nobody; else the host's own name."""
-    host = host_of(place.netloc)
-    found = ProviderRegistry(custom).match_parts(place.netloc, place.path)
-    if found is not None:
-        return canonical(found.provider)
-    return SELF_HOSTED if host == ANY_ADDRESS or is_loopback(host) else host[:MAX_NAME] or SELF_HOSTED
+def _name_of(model: object) -> str:
+    if not isinstance(model, str):
+        return "unknown"
+    return model if len(model) <= MAX_NAME and model.isascii() else model[:MAX_NAME].encode("utf-8", "replace").decode()

@@ -59,8 +59,7 @@ class _Google(Patchable):
         asked = kwargs.get("model")
         model = asked.rpartition("/")[2] if isinstance(asked, str) else asked
         tag, config = _take_tag(kwargs.get("config"))
-        place = functools.partial(_place_of, models)
-        call = LlmCall(models, place, model, tag or current_feature() or self.default_tag)
+        call = LlmCall(models, _place_of, model, tag or current_feature() or self.default_tag)
         return call, kwargs if config is None else {**kwargs, "config": config}
 
 

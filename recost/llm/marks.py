@@ -16,15 +16,12 @@ from recost.event import CallEvent
 class Mark:
     """One LLM call, as the HTTP calls under it see it. Tasks that inherit it may outlive it: ``is_open`` tells."""
 
-    __slots__ = ("carrier", "is_excluded", "is_open", "tag")
-
-    def __init__(self, tag: str = "") -> None:
-        self.tag = tag
-        self.is_open = True
-        self.carrier: Optional[CallEvent] = None
-        """The last HTTP call that was captured."""
-        self.is_excluded = False
-        """An HTTP call was made to where nothing is captured."""
+    tag = ""
+    is_open = True
+    carrier: Optional[CallEvent] = None
+    """The last HTTP call that was captured."""
+    is_excluded = False
+    """An HTTP call was made to where nothing is captured."""
 
 
 _open: ContextVar[Optional[Mark]] = ContextVar("recost_llm_mark", default=None)

@@ -35,7 +35,7 @@ def _read(call: LlmCall, data: dict[str, Any]) -> None:
     said = inner if isinstance(inner, dict) else data
     call.read(said.get("usage"), said.get("model"), said.get("service_tier"))
     call.failed_inside = call.failed_inside or said.get("status") == "failed"
-    if str(data.get("type", "")).endswith(".delta") or _has_content(data.get("choices")):
+    if call.awaits_token and (str(data.get("type", "")).endswith(".delta") or _has_content(data.get("choices"))):
         call.token()
 
 

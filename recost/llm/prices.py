@@ -12,14 +12,14 @@ from __future__ import annotations
 import logging
 import os
 import time
-from typing import Optional
+from typing import Any, Optional
 
 import msgspec
 
 from recost.errors import ConfigError
 from recost.llm.aliases import SELF_HOSTED, canonical
 from recost.llm.overrides import WANT, Given, Overrides
-from recost.llm.quick import quick_pico
+from recost.llm.quick import Quick, quick_of, quick_pico
 from recost.llm.rates import Steps, cost_pico, read_steps
 from recost.llm.table import Table
 from recost.llm.tokens import PICO
@@ -79,8 +79,8 @@ class PriceList:
         self._overrides = overrides
         self._table = table
         self._found: dict[tuple[str, str, str], Found] = {}
-        self.lasting: dict[tuple[str, str, str], Steps] = {}
-        """Of what was found, by (provider, model, tier) as they were given: the prices without an end."""
+        self._quick: dict[str, dict[str, Quick]] = {}
+        """Of what was found, by provider and model as they were given: the usual tier's prices without an end."""
         self._warned: dict[tuple[str, str], object] = {}
 
     def cost(self, provider: str, model: str, usage: Usage, tier: str = "") -> Cost:
@@ -98,16 +98,21 @@ class PriceList:
             return Cost(0, "none")
         return Cost(cost_pico(found.steps, usage), found.source, found.low_confidence)
 
+    def quick_cost(self, provider: str, model: str, usage: dict[str, Any]) -> Optional[int]:
+        """The same in pico-dollars, in the usual tier, where that is simple; else None: ask ``cost``."""
+        quick = self._quick.get(provider, _NOTHING).get(model)
+        return None if quick is None else quick_pico(quick, usage)
+
     def find(self, provider: str, model: str, tier: str) -> Found:
         """What ``model`` means, from now on remembered."""
         if not _is_name(provider) or not _is_name(model):
             return NOT_FOUND
         found = self._look_up(canonical(provider), model.strip().lower(), tier)
         if len(self._found) >= _REMEMBERED:
-            self._found, self.lasting = {}, {}
+            self._found, self._quick = {}, {}
         self._found[provider, model, tier] = found
-        if found.steps is not None and found.until is None:
-            self.lasting[provider, model, tier] = found.steps
+        if found.steps is not None and found.until is None and not tier:
+            self._quick.setdefault(provider, {})[model] = quick_of(found.steps)
         return found
 
     def _look_up(self, provider: str, model: str, tier: str) -> Found:
@@ -143,6 +148,7 @@ class PriceList:
 
 
 _FREE = read_steps({"input": 0})
+_NOTHING: dict[str, Quick] = {}
 _current: Optional[PriceList] = None
 counts = Counts()
 
@@ -156,11 +162,10 @@ def estimate_cost(provider: str, model: str, usage: object, *, service_tier: Opt
     """
     try:
         prices = _current or price_list()
-        if service_tier is None and type(usage) is dict:
-            steps = prices.lasting.get((provider, model, ""))
-            quick = None if steps is None else quick_pico(steps, usage)
-            if quick is not None:  # nearly always, so in a straight line
-                return quick / PICO
+        if service_tier is None and type(usage) is dict:  # nearly always, so in a straight line
+            cost = prices.quick_cost(provider, model, usage)
+            if cost is not None:
+                return cost / PICO
         read = normalise(usage)
         tier = tier_of(service_tier) if service_tier else read.tier
         counts.odd += read.odd

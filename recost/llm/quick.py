@@ -1,6 +1,6 @@
 """The short way to a price: for a plain dict in OpenAI's shape, with nothing in it that is priced apart. Pure.
 
-``usage.normalise`` and ``rates.cost_pico`` come to the same, for every usage there is, in twice the time.
+``usage.normalise`` and ``rates.cost_pico`` come to the same, for every usage there is, in three times the time.
 """
 
 from __future__ import annotations
@@ -10,26 +10,41 @@ from typing import Any, Optional
 from recost.llm.rates import Steps
 from recost.llm.tokens import MAX_TOKENS
 
-FIELDS = frozenset(
-    {"prompt_tokens", "completion_tokens", "total_tokens", "prompt_tokens_details", "completion_tokens_details"}
-)
+Quick = tuple[int, int, int, int, int]
+"""Pico-dollars per input token, per output token, per request and, on top, per cached token; and up to how many input
+tokens that holds."""
 
 
-def quick_pico(steps: Steps, usage: dict[str, Any]) -> Optional[int]:
-    """What ``usage`` costs, in pico-dollars. None: it is not that simple."""
-    tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens", 0)
-    if type(tokens_in) is not int or type(tokens_out) is not int or not usage.keys() <= FIELDS:
-        return None
-    if not (0 <= tokens_in <= MAX_TOKENS and 0 <= tokens_out <= MAX_TOKENS):
-        return None
+def quick_of(steps: Steps) -> Quick:
+    """Of the first step, which is all that most requests need."""
     rates = steps[0]
-    if len(steps) > 1 and steps[1].over < tokens_in:
+    most = min(MAX_TOKENS, steps[1].over) if len(steps) > 1 else MAX_TOKENS
+    return rates.input, rates.output, rates.request, rates.cached - rates.input, most
+
+
+def quick_pico(quick: Quick, usage: dict[str, Any]) -> Optional[int]:
+    """What ``usage`` costs, in pico-dollars. None: it is not that simple."""
+    tokens_in, tokens_out = usage.get("prompt_tokens"), usage.get("completion_tokens")
+    if type(tokens_in) is not int or type(tokens_out) is not int:
         return None
-    cost = tokens_in * rates.input + tokens_out * rates.output + rates.request
-    if len(usage) < 4:
+    per_input, per_output, per_request, on_cached, most = quick
+    if not (0 <= tokens_in <= most and 0 <= tokens_out <= MAX_TOKENS):
+        return None
+    cost = tokens_in * per_input + tokens_out * per_output + per_request
+    fields = 2 + ("total_tokens" in usage)
+    if len(usage) == fields:
         return cost
-    cached = _cached(usage.get("prompt_tokens_details"), usage.get("completion_tokens_details"))
-    return cost + cached * (rates.cached - rates.input) if 0 <= cached <= tokens_in else None
+    taken, made = usage.get("prompt_tokens_details"), usage.get("completion_tokens_details")
+    if len(usage) != fields + ("prompt_tokens_details" in usage) + ("completion_tokens_details" in usage):
+        return None
+    cached = _cached(taken, made)
+    return cost + cached * on_cached if 0 <= cached <= tokens_in else None
+
+
+def cached_of(usage: dict[str, Any]) -> int:
+    """Of the input of a usage that ``quick_pico`` has priced."""
+    taken = usage.get("prompt_tokens_details")
+    return taken["cached_tokens"] if taken else 0
 
 
 def _cached(taken: Any, made: Any) -> int:

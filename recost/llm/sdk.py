@@ -38,6 +38,7 @@ USAGE_PATHS = frozenset({"/chat/completions", "/completions"})
 """Where a stream says what it used only when asked to."""
 
 Read = Callable[[LlmCall, dict[str, Any]], None]
+_EMPTY: dict[str, Any] = {}
 
 
 class Sdk(Patchable):
@@ -46,25 +47,34 @@ class Sdk(Patchable):
     def __init__(self, name: str, paths: frozenset[str], read: Read) -> None:
         super().__init__(name, f"{name}._base_client")
         self.inject_stream_usage = False
-        self._paths = paths
+        self._place_by_path = {path: functools.partial(_place_of, path) for path in paths}
         self._read = read
 
     def begin(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Optional[tuple[LlmCall, Any, Any]]:
         """The call, and the arguments to go on with; None when it is no LLM call, or part of one that is open."""
         client = args[0]
         options = args[2] if len(args) > 2 else kwargs["options"]
-        path = urlsplit(options.url).path
-        if options.method.lower() != "post" or path not in self._paths:
+        path = options.url
+        place = self._place_by_path.get(path)
+        if place is None:
+            path = urlsplit(path).path
+            place = self._place_by_path.get(path)
+        if place is None or options.method.lower() != "post":
             return None
         outer = current_mark()
-        if isinstance(outer, LlmCall) and outer.is_open and outer.owner == id(client):
+        if outer is not None and outer.is_open and isinstance(outer, LlmCall) and outer.owner is client:
             return None
-        tag, bare = call_tags.take(options.extra_json)
-        body = options.json_data if isinstance(options.json_data, dict) else {}
-        place = functools.partial(_place_of, client, path)
+        extra, body = options.extra_json, options.json_data
+        tag, bare = ("", extra) if extra is None else call_tags.take(extra)
+        body = body if isinstance(body, dict) else _EMPTY
         call = LlmCall(client, place, body.get("model"), tag or current_feature() or self.default_tag)
-        changed = {} if bare is options.extra_json else {"extra_json": bare}
-        if self.inject_stream_usage and path in USAGE_PATHS and _leaves_usage_open(body, bare) and not _is_raw(options):
+        changed = {} if bare is extra else {"extra_json": bare}
+        if (
+            self.inject_stream_usage
+            and call.is_open
+            and path in USAGE_PATHS
+            and _leaves_usage_open(options, body, bare)
+        ):
             asked = {**(body.get("stream_options") or {}), "include_usage": True}
             changed["json_data"] = {**body, "stream_options": asked}
             call.hides_usage = True
@@ -78,13 +88,17 @@ class Sdk(Patchable):
 
     def end(self, call: LlmCall, result: Any) -> None:
         """The SDK's function has returned ``result``."""
-        call.returned()
-        response = getattr(result, "http_response", None)
         if call.is_stream or call.is_over:
+            call.returned()
             return
+        # Not getattr: what a pydantic model does not have, it looks for in many places before it raises.
+        held = getattr(result, "__dict__", _EMPTY)
+        response = result if "_content" in held else held.get("http_response")
         if response is None:
             call.complete()
-        elif getattr(response, "_content", None) is not None:  # raw, and whole in memory
+            return
+        call.returned()
+        if getattr(response, "_content", None) is not None:  # raw, and whole in memory
             self.end_raw(call, response)
         else:  # raw, to be read by the user: whoever parses it tells, or nobody does
             call.attach(response)
@@ -172,8 +186,8 @@ def _is_raw(options: Any) -> bool:
     return isinstance(headers, dict) and any(name.lower() == RAW for name in headers)
 
 
-def _leaves_usage_open(body: dict[str, Any], extra: Any) -> bool:
-    if body.get("stream") is not True or (isinstance(extra, dict) and "stream_options" in extra):
+def _leaves_usage_open(options: Any, body: dict[str, Any], extra: Any) -> bool:
+    if body.get("stream") is not True or _is_raw(options) or (isinstance(extra, dict) and "stream_options" in extra):
         return False
     asked = body.get("stream_options")
     return asked is None or (isinstance(asked, dict) and "include_usage" not in asked)
@@ -187,7 +201,7 @@ def _changed(options: Any, changed: dict[str, Any]) -> Any:
     return options
 
 
-def _place_of(client: Any, path: str) -> Place:
+def _place_of(path: str, client: Any) -> Place:
     url = urlsplit(str(client.base_url))
     return Place(url.scheme, netloc_of(url.scheme, url.hostname or "", url.port), url.path.rstrip("/") + path)
 

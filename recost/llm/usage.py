@@ -53,16 +53,17 @@ def _read_prompt(fields: Fields) -> Usage:
     """OpenAI's chat, completions and embeddings, and the many servers that answer like it."""
     odd: Odd = []
     tokens_in, tokens_out = count(fields.get("prompt_tokens"), odd), count(fields.get("completion_tokens"), odd)
-    if _BEYOND_TOTALS.isdisjoint(fields):
+    taken, made = fields.get("prompt_tokens_details"), fields.get("completion_tokens_details")
+    is_plain = _BEYOND_DETAILS.isdisjoint(fields)
+    if is_plain and taken is None and made is None:
         return Usage(tokens_in, tokens_out, odd=len(odd))
-    taken, made = _fields(fields.get("prompt_tokens_details")), _fields(fields.get("completion_tokens_details"))
+    taken, made = _fields(taken), _fields(made)
     cached, reasoning = taken.get("cached_tokens"), made.get("reasoning_tokens")
     write = None if _SAYS_WRITTEN.isdisjoint(taken) else _first(taken, _WRITTEN)
     if reasoning:
         reasoning = count(reasoning, odd)
         if fields.get("total_tokens") == tokens_in + tokens_out + reasoning:
             tokens_out += reasoning
-    is_plain = _BEYOND_DETAILS.isdisjoint(fields)
     if not is_plain and cached is None:
         cached = _first(fields, _CACHED_BESIDE)
     if not is_plain and write is None:
@@ -178,7 +179,6 @@ _TERMS = frozenset({"cost", "service_tier", "speed", "server_tool_use"})
 
 # Most usages have none of these: one look at all of them is quicker than a look at each.
 _BEYOND_DETAILS = frozenset({*_CACHED_BESIDE, "cache_creation_input_tokens", *_TERMS})
-_BEYOND_TOTALS = _BEYOND_DETAILS | {"prompt_tokens_details", "completion_tokens_details"}
 
 _TIERS = {
     "batch": "batch",
@@ -193,7 +193,8 @@ _MODALITIES = {"audio": "audio", "image": "image", "document": "image", "video":
 """Google's words, as they are priced; text is the usual price."""
 
 _NAMES = (
-    *(field for field, _ in _SHAPES), *_BEYOND_TOTALS, *_CACHED, *_WRITTEN, *_REASONED, *_ANTHROPIC, *_TAKEN, *_MADE,
+    *(field for field, _ in _SHAPES), *_BEYOND_DETAILS, *_CACHED, *_WRITTEN, *_REASONED, *_ANTHROPIC, *_TAKEN, *_MADE,
+    "prompt_tokens_details", "completion_tokens_details",
     "cache_read_tokens", "cache_write_1h_tokens", "audio_tokens", "image_tokens", "total_cost",
     "ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens", "web_search_requests",
     "cached_content_token_count", "thoughts_token_count", "tool_use_prompt_token_count", "cache_tokens_details",

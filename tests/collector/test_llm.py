@@ -3,74 +3,27 @@
 from __future__ import annotations
 
 import io
-import json
-import os
-import signal
 import time
 from pathlib import Path
-from typing import Any
 
-import msgspec
 import pytest
 
-from recost.event import CallEvent, LlmEvent, encode
-from recost.ring.layout import HEAD
-from recost.session import Session
-from recost_collector import llm_log
-from recost_collector.leading import lead
 from recost_collector.paint import Painter
 from recost_collector.status import gather
 from recost_collector.status_text import to_text
-from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, total, turn_until
-from tests.harness import run_child
-
-CHAT = ("openai", "chat_completions", "POST")
-ESTIMATE = 2.0
-"""Cents of one chat completion, by the rules."""
-
-
-def http(worker: Worker, *, is_llm: bool = False, tag: str = "", host: str = "api.openai.com") -> None:
-    event = CallEvent(
-        time.time_ns(), 5_000_000, "POST", "https", host, "/v1/chat/completions", 200, 10, 20, tag, is_llm
-    )
-    assert worker.writer.offer(encode(event))
-
-
-def llm(worker: Worker, cents: float, **fields: Any) -> None:
-    """One call of gpt-4o that cost ``cents``; by default tracked by hand."""
-    given = {"by_hand": True, "at_ns": time.time_ns(), **fields}
-    if "netloc" in fields:
-        given.update(by_hand=False, method="POST", path="/v1/chat/completions")
-    event = LlmEvent(
-        duration_ns=7_000_000,
-        provider="openai",
-        model="gpt-4o",
-        prompt_tokens=1000,
-        completion_tokens=500,
-        cached_tokens=800,
-        cost_pico_usd=round(cents * 10**10),
-        **given,
-    )
-    assert worker.writer.offer(encode(event))
-
-
-def is_read(worker: Worker) -> bool:
-    return worker.ring.words[HEAD] == worker.writer.tail
-
-
-def cents() -> float:
-    return round(total(of="estimatedCostCents"), 9)
-
-
-def rows() -> dict[tuple[str, str, str], tuple[int, float]]:
-    """Calls and cents by key, of all windows."""
-    found: dict[tuple[str, str, str], tuple[int, float]] = {}
-    for window in delivered():
-        for metric in window["metrics"]:
-            key = metric["provider"], metric["endpoint"], metric["method"]
-            calls, cost = found.get(key, (0, 0.0))
-            found[key] = calls + metric["requestCount"], cost + metric["estimatedCostCents"]
-    return found
+from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, turn_until
+from tests.collector.llm_calls import (
+    CHAT,
+    ESTIMATE,
+    cents,
+    commit_all,
+    flush_all,
+    http,
+    is_read,
+    lead_and_be_killed,
+    llm,
+    rows,
+)
 
 
 def test_the_cost_of_a_patched_call_goes_to_the_row_of_its_http_call() -> None:
@@ -182,23 +135,14 @@ def test_a_call_tracked_before_any_was_captured_frees_the_next_within_five_minut
 
 
 def test_credits_and_rows_survive_collectors_that_are_killed() -> None:
-    def lead_and_die(*, flushes: bool) -> None:
-        leadership = lead(runtime(), "thread", 1.0)
-        assert leadership is not None
-        turn_until(leadership, lambda: is_read(worker), what="a commit")
-        if flushes:
-            turn_until(leadership, worker.is_settled, what="the flush")
-        os.kill(os.getpid(), signal.SIGKILL)
-
     worker = Worker(file_session())
     for _ in range(2):
         llm(worker, 0.75)
-    worker.ask_for_flush()
-    assert run_child(lambda: lead_and_die(flushes=True)) == -signal.SIGKILL
+    lead_and_be_killed(flush_all(worker))
     for _ in range(3):
         http(worker)
     llm(worker, 0.5, tag="x")
-    assert run_child(lambda: lead_and_die(flushes=False)) == -signal.SIGKILL
+    lead_and_be_killed(commit_all(worker))
     with collector():
         http(worker)
         llm(worker, 0.5)
@@ -242,66 +186,6 @@ def test_credits_of_a_spool_that_is_adopted_count_on() -> None:
         worker.leave()
 
     assert rows() == {CHAT: (3, ESTIMATE), ("openai", "gpt-4o", "TRACK"): (2, 1.5)}
-
-
-def with_log(**settings: Any) -> Session:
-    session = file_session(**settings)
-    url = session.destination.url.replace(".jsonl", ".llm.jsonl")
-    return msgspec.structs.replace(session, llm_log=msgspec.structs.replace(session.destination, url=url))
-
-
-def logged() -> list[dict[str, Any]]:
-    path = Path(os.environ["RECOST_LOCAL_DIR"], "shop.llm.jsonl")
-    return [json.loads(line) for line in path.read_bytes().splitlines()]
-
-
-def test_each_call_is_a_line_of_the_log_once_whoever_is_killed() -> None:
-    def lead_and_die() -> None:
-        leadership = lead(runtime(), "thread", 1.0)
-        assert leadership is not None
-        turn_until(leadership, lambda: is_read(worker), what="a commit")
-        os.kill(os.getpid(), signal.SIGKILL)
-
-    worker = Worker(with_log(environment="production"))
-    for _ in range(2):
-        llm(worker, 0.75, tag="a", metadata='{"user": 1}')
-        http(worker)
-        assert run_child(lead_and_die) == -signal.SIGKILL
-    with collector():
-        llm(worker, 0.5, netloc="api.openai.com", ending="broken_off", first_token_ns=3_000_000, metadata="{")
-        worker.leave()
-
-    first, second, third = logged()
-    assert first == {**second, "time": first["time"]}
-    del first["time"], third["time"]
-    shared = {
-        "environment": "production",
-        "provider": "openai",
-        "model": "gpt-4o",
-        "promptTokens": 1000,
-        "completionTokens": 500,
-        "cachedTokens": 800,
-        "priced": True,
-        "error": False,
-        "latencyMs": 7.0,
-    }
-    assert first == {**shared, "featureTag": "a", "costUsd": 0.0075, "ending": "tracked", "metadata": {"user": 1}}
-    theirs = {"costUsd": 0.005, "ending": "broken_off", "ttftMs": 3.0, "metadata": "{"}
-    assert third == {**shared, "featureTag": "default", **theirs}
-    assert sum(window["metrics"][0]["requestCount"] for window in delivered()) >= 2
-
-
-def test_a_window_is_closed_before_its_log_is_too_large(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(llm_log, "MAX_BYTES", 1000)
-    worker = Worker(with_log(max_batch_size=10_000))
-    with collector():
-        for _ in range(20):
-            llm(worker, 0.1)
-        worker.leave()
-
-    assert len(logged()) == 20
-    assert len(delivered()) > 3
-    assert cents() == 2.0
 
 
 def test_status_shows_what_llms_cost_in_open_windows() -> None:

@@ -6,14 +6,16 @@ import asyncio
 import contextlib
 import gc
 import inspect
-from collections.abc import Iterator
 from typing import Any
 
 import anthropic
 import pytest
 
 import recost
-from tests.llm.answering import Style, Watched, account, accounted, check, models, tags, watched
+from tests.llm.answering import Style, Watched, account, accounted, check, models, tags
+
+pytestmark = pytest.mark.usefixtures("patched")
+SDK = "anthropic"
 
 ASK: dict[str, Any] = {"model": "claude-newest", "max_tokens": 10, "messages": [{"role": "user", "content": "q"}]}
 STREAM: dict[str, Any] = {**ASK, "stream": True}
@@ -21,19 +23,6 @@ USD = 0.00348
 """100 in, 600 read from the cache, 200 out."""
 BEGUN_USD = 0.000495
 """Of those 200 only the first is known."""
-
-
-@pytest.fixture(scope="module")
-def found() -> Iterator[Watched]:
-    with watched("anthropic") as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _patched() -> Iterator[None]:
-    recost.patch_anthropic()
-    yield
-    recost.unpatch_anthropic()
 
 
 def settings(found: Watched) -> Any:
@@ -112,9 +101,30 @@ def parse(client: Any) -> None:
     assert client.messages.parse(**ASK).content
 
 
+def elsewhere(client: Any, kind: str, arguments: Any = ASK, **settings: str) -> None:
+    """At a cloud, which has the model in the path."""
+    try:
+        of_cloud = getattr(anthropic, kind)(base_url=client.base_url, **settings)
+        found = of_cloud.messages.create(**arguments)
+    except (AttributeError, ImportError, TypeError):  # the last: it takes no key of its own yet
+        pytest.skip("not in this version, or without its extra")
+    with of_cloud:
+        assert found.content if arguments is ASK else len(list(found)) == 7
+
+
+def vertex(client: Any, arguments: Any = ASK) -> None:
+    elsewhere(client, "AnthropicVertex", arguments, region="r", project_id="p", access_token="x")
+
+
+def bedrock(client: Any) -> None:
+    elsewhere(client, "AnthropicBedrock", api_key="x", aws_region="r")
+
+
 def no_llm_call(client: Any) -> None:
     if hasattr(client.messages, "count_tokens"):
         client.messages.count_tokens(model=ASK["model"], messages=ASK["messages"])
+    if hasattr(client.messages, "batches"):
+        client.messages.batches.create(requests=[{"custom_id": "a", "params": ASK}])
     client.get("/v1/models", cast_to=object)
 
 
@@ -124,7 +134,11 @@ STYLES = [
     Style("messages.create, refused", refused, "failed", 0.0, statuses=(400,)),
     Style("messages.parse", parse, usd=USD, needs="messages.parse"),
     Style("beta.messages.create", lambda c: c.beta.messages.create(**ASK), usd=USD, needs="beta.messages"),
+    Style("messages.create of a client's copy", lambda c: c.with_options(timeout=9).messages.create(**ASK), usd=USD),
+    Style("messages.create of AnthropicVertex", vertex, usd=USD),
+    Style("messages.create of AnthropicBedrock", bedrock, usd=USD),
     Style("stream, read to its end", read, usd=USD),
+    Style("stream of AnthropicVertex, read to its end", lambda c: vertex(c, STREAM), usd=USD),
     Style("stream, left with `with`", break_off, "broken_off", BEGUN_USD),
     Style("stream, left with `break`", forget, "broken_off", BEGUN_USD),
     Style("stream, closed unread", lambda c: c.messages.create(**STREAM).close(), "closed_unread"),
@@ -145,7 +159,7 @@ STYLES = [
     Style(
         "with_streaming_response, stream", lambda c: streaming_response(c, lambda r: list(r.parse()), STREAM), usd=USD
     ),
-    Style("no LLM call: count_tokens, GET", no_llm_call, events=0),
+    Style("no LLM call: count_tokens, batches, GET", no_llm_call, events=0),
 ]
 
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import inspect
+import logging
+
 import pytest
 
 from recost.compat import costara
@@ -37,13 +40,51 @@ def test_settings_come_from_costaras_variables(monkeypatch: pytest.MonkeyPatch):
     for given, environment in (((), "staging"), ((None, "shop", "mine", 2.0, 50, False), "mine")):
         with costara.init(*given) as made:
             assert made._settings.environment == environment
+    monkeypatch.setenv("COSTARA_FLUSH_INTERVAL", "0.5")
+    monkeypatch.setenv("COSTARA_BATCH_SIZE", "20")
+    for arguments, expected in (({}, (500, 20)), ({"flush_interval": 0, "batch_size": 7}, (1, 7))):
+        with costara.init(**arguments) as made:
+            assert (made._settings.flush_interval_ms, made._settings.max_batch_size) == expected
+    monkeypatch.setenv("COSTARA_BATCH_SIZE", "many")
+    with pytest.raises(ValueError, match="COSTARA_BATCH_SIZE"):
+        costara.init()
     monkeypatch.setenv("COSTARA_DISABLED", "true")
     assert costara.init()._settings.enabled is False
 
 
 @pytest.mark.parametrize(
-    ("given", "named"), [({"project": "p"}, "COSTARA_API_KEY"), ({"api_key": "cst_live_x"}, "COSTARA_PROJECT")]
+    ("given", "named"),
+    [
+        ({"project": "p"}, "api_key.*COSTARA_API_KEY"),
+        ({"api_key": "cst_live_x"}, "project.*COSTARA_PROJECT"),
+        ({"api_key": "rc-x", "project": "p"}, "cst_live_ or cst_test_"),
+    ],
 )
 def test_what_is_missing_is_named(given, named):
     with pytest.raises(ValueError, match=named):
         costara.init(**given)
+
+
+def test_its_signatures_are_costaras():
+    """As programs call them: by place, by name and without what has a default."""
+    assert str(inspect.signature(costara.init).replace(return_annotation=inspect.Signature.empty)) == (
+        "(api_key: 'Optional[str]' = None, project: 'Optional[str]' = None, environment: 'str' = 'production', "
+        "flush_interval: 'float' = 2.0, batch_size: 'int' = 50, disabled: 'bool' = False)"
+    )
+    assert [*inspect.signature(costara.track).parameters] == [
+        "provider", "model", "prompt_tokens", "completion_tokens", "cost", "latency_ms", "feature_tag", "metadata",
+    ]  # fmt: skip
+    assert inspect.signature(costara.flush).parameters["timeout"].default == 5.0
+    for patch in (costara.patch_openai, costara.patch_anthropic, costara.patch_google):
+        assert inspect.signature(patch).parameters["default_feature_tag"].default == "default"
+
+
+def test_that_the_key_is_not_sent_is_said_once(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture):
+    monkeypatch.setattr(costara, "_said", [])
+    with caplog.at_level(logging.INFO, "recost"):
+        for _ in range(2):
+            costara.init("cst_live_x", "shop").dispose()
+
+    assert [record.message for record in caplog.records if "never sent" in record.message] == [
+        "a costara key is never sent anywhere: windows go to the local file; RECOST_API_KEY sends them"
+    ]

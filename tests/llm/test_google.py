@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 from google import genai
 from google.genai import errors
+from google.oauth2.credentials import Credentials
 
 import recost
-from tests.llm.answering import Style, Watched, account, accounted, check, models, tags, watched
+from tests.llm.answering import Style, Watched, account, accounted, check, models, tags
 
 MODEL = "gemini-2.5-flash"
 ASK: Any = {"model": MODEL, "contents": "q"}
@@ -23,20 +24,11 @@ USD = 0.001334
 BEGUN_USD = 0.0003
 """Of a stream that said no more than the 1000 in."""
 
-pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")  # the SDK's
-
-
-@pytest.fixture(scope="module")
-def found() -> Iterator[Watched]:
-    with watched("google") as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _patched() -> Iterator[None]:
-    recost.patch_google()
-    yield
-    recost.unpatch_google()
+pytestmark = [
+    pytest.mark.usefixtures("patched"),
+    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),  # the SDK's
+]
+SDK = "google"
 
 
 @contextlib.contextmanager
@@ -47,6 +39,13 @@ def client_of(found: Watched) -> Iterator[genai.Client]:
     finally:
         if hasattr(client, "close"):
             client.close()
+
+
+def at_vertex(client: Any) -> Any:
+    """The same models, with the project in the path and another kind of key."""
+    options = genai.types.HttpOptions(base_url=client._api_client._http_options.base_url)
+    key = Credentials("x")  # type: ignore[no-untyped-call]  # google-auth has no types
+    return genai.Client(vertexai=True, project="p", location="us-central1", credentials=key, http_options=options)
 
 
 def weather() -> str:
@@ -97,6 +96,10 @@ STYLES = [
     Style("chats.send_message", chat, usd=USD),
     Style("embed_content", lambda c: c.models.embed_content(model="gemini-embedding-001", contents="q")),
     Style("stream, read to its end", lambda c: list(c.models.generate_content_stream(**ASK)), usd=USD),
+    Style("generate_content at Vertex", lambda c: at_vertex(c).models.generate_content(**ASK), usd=USD),
+    Style(
+        "stream at Vertex, read to its end", lambda c: list(at_vertex(c).models.generate_content_stream(**ASK)), usd=USD
+    ),
     Style("stream, closed amid it", break_off, "broken_off", BEGUN_USD),
     Style("stream, left with `break`", forget, "broken_off", BEGUN_USD),
     Style("stream that is cut", cut, "failed", BEGUN_USD),
@@ -113,6 +116,13 @@ def test_each_way_to_call_is_one_event(style: Style, found: Watched) -> None:
 async def async_read(client: Any) -> None:
     pieces = await client.aio.models.generate_content_stream(**ASK)
     assert len([piece async for piece in pieces]) == 2
+
+
+async def async_at_vertex(client: Any) -> None:
+    other = at_vertex(client)
+    await other.aio.models.generate_content(**ASK)
+    if hasattr(other.aio, "aclose"):
+        await other.aio.aclose()
 
 
 async def async_break_off(client: Any) -> None:
@@ -138,6 +148,7 @@ async def async_cancelled(client: Any) -> None:
 ASYNC_STYLES = [
     Style("async generate_content", lambda c: c.aio.models.generate_content(**ASK), usd=USD),
     Style("async embed_content", lambda c: c.aio.models.embed_content(model="gemini-embedding-001", contents="q")),
+    Style("async generate_content at Vertex", async_at_vertex, usd=USD),
     Style("async stream, read to its end", async_read, usd=USD),
     Style("async stream, closed amid it", async_break_off, "broken_off", BEGUN_USD),
     Style("async stream, cancelled", async_cancelled, "cancelled", BEGUN_USD),

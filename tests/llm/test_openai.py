@@ -4,28 +4,18 @@ from __future__ import annotations
 
 import copy
 import gc
-from collections.abc import Iterator
+import sys
 from typing import Any
 
 import openai
 import pytest
 
 import recost
-from tests.llm.answering import Style, Watched, check, watched
+from tests.llm.answering import Style, Watched, check
 from tests.llm.openai_calls import ASKED, CHAT, INPUT, STREAM, USD, client_of, create, helper
 
-
-@pytest.fixture(scope="module")
-def found() -> Iterator[Watched]:
-    with watched("openai") as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _patched() -> Iterator[None]:
-    recost.patch_openai()
-    yield
-    recost.unpatch_openai()
+pytestmark = pytest.mark.usefixtures("patched")
+SDK = "openai"
 
 
 def parse(client: Any) -> None:
@@ -113,6 +103,36 @@ def azure(client: Any) -> None:
         assert of_azure.base_url.path == "/openai/"
 
 
+class Overriding(openai.OpenAI):
+    """A user's own, there before the hooks: they are below its ``request``, too."""
+
+    def request(self, *args: Any, **kwargs: Any) -> Any:
+        return super().request(*args, **kwargs)
+
+
+def subclass(client: Any, *, is_newer: bool) -> None:
+    kind = type("Newer", (Overriding,), {"request": Overriding.request}) if is_newer else Overriding
+    with kind(api_key="x", base_url=client.base_url) as mine:
+        mine.chat.completions.create(**CHAT)
+
+
+def http_library(client: Any) -> Any:
+    """httpx or httpx2, whichever this version sends through."""
+    kind = next(kind for kind in type(client._client).__mro__ if kind.__name__ == "Client")
+    return sys.modules[kind.__module__.partition(".")[0]]
+
+
+def own_http_client(client: Any) -> None:
+    http_client = http_library(client).Client()
+    with openai.OpenAI(api_key="x", base_url=client.base_url, http_client=http_client) as mine:
+        mine.chat.completions.create(**CHAT)
+
+
+def post(client: Any) -> None:
+    response = client.post("/chat/completions", cast_to=http_library(client).Response, body=CHAT)
+    assert response.json()["choices"]
+
+
 def refused(client: Any) -> None:
     with pytest.raises(openai.BadRequestError) as raised:
         client.chat.completions.create(**CHAT)
@@ -138,6 +158,8 @@ def responses_helper(client: Any) -> None:
 def no_llm_call(client: Any) -> None:
     client.models.list()
     client.get("/responses/r", cast_to=object)
+    client.files.create(file=b"{}", purpose="batch")
+    client.batches.create(completion_window="24h", endpoint="/v1/chat/completions", input_file_id="f")
 
 
 STYLES = [
@@ -147,6 +169,11 @@ STYLES = [
     Style("create, timed out", times_out, "failed", 0.0),
     Style("create of the module's own client", module_client, usd=USD),
     Style("create of AzureOpenAI", azure, usd=USD),
+    Style("create of a client's copy", lambda c: create(CHAT)(c.with_options(timeout=9).copy()), usd=USD),
+    Style("create of a subclass with its own `request`", lambda c: subclass(c, is_newer=False), usd=USD),
+    Style("create of a subclass, made after patching", lambda c: subclass(c, is_newer=True), usd=USD),
+    Style("create, with an `http_client` of one's own", own_http_client, usd=USD),
+    Style("`client.post`, read as it came", post, usd=USD),
     Style("parse", parse, usd=USD),
     Style("completions", lambda c: c.completions.create(model="x", prompt="q"), usd=0.0025),
     Style("embeddings", lambda c: c.embeddings.create(model="text-embedding-3-small", input="q"), usd=0.00000016),
@@ -190,7 +217,7 @@ STYLES = [
     Style("responses, stream", lambda c: responses_stream(c, "gpt-4o"), usd=USD, needs="responses"),
     Style("responses, stream that fails", lambda c: responses_stream(c, "failed"), "failed", USD, needs="responses"),
     Style("responses .stream()", responses_helper, usd=USD, needs="responses.stream"),
-    Style("no LLM call: models.list, GET of a stored response", no_llm_call, events=0),
+    Style("no LLM call: models.list, GET of a stored response, files, batches", no_llm_call, events=0),
 ]
 
 

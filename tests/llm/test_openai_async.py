@@ -5,28 +5,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
-import recost
-from tests.llm.answering import Style, Watched, check, watched
+from tests.llm.answering import Style, Watched, check
 from tests.llm.openai_calls import ASKED, CHAT, INPUT, USD, create, helper, settings
 
-
-@pytest.fixture(scope="module")
-def found() -> Iterator[Watched]:
-    with watched("openai") as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _patched() -> Iterator[None]:
-    recost.patch_openai()
-    yield
-    recost.unpatch_openai()
+pytestmark = pytest.mark.usefixtures("patched")
+SDK = "openai"
 
 
 async def async_parse(client: Any) -> None:
@@ -101,6 +89,22 @@ async def async_raw(client: Any) -> None:
     assert raw.parse().model
 
 
+async def async_azure(client: Any) -> None:
+    endpoint = str(client.base_url).rpartition("/v1")[0]
+    async with openai.AsyncAzureOpenAI(api_key="x", api_version="2024-06-01", azure_endpoint=endpoint) as of_azure:
+        await of_azure.chat.completions.create(**CHAT)
+
+
+async def async_on_aiohttp(client: Any) -> None:
+    try:
+        http_client = openai.DefaultAioHttpClient()
+    except (AttributeError, RuntimeError):
+        pytest.skip("not in this version, or without its extra")
+    async with openai.AsyncOpenAI(api_key="x", base_url=client.base_url, http_client=http_client) as on_aiohttp:
+        stream = await on_aiohttp.chat.completions.create(**ASKED)
+        assert len([piece async for piece in stream]) == 3
+
+
 async def async_streaming_response(client: Any, act: str) -> None:
     async with client.chat.completions.with_streaming_response.create(**CHAT) as response:
         if act == "parse":
@@ -111,6 +115,8 @@ async def async_streaming_response(client: Any, act: str) -> None:
 
 ASYNC_STYLES = [
     Style("async create", create(CHAT), usd=USD),
+    Style("async create of AzureOpenAI", async_azure, usd=USD),
+    Style("async stream, read to its end, over aiohttp", async_on_aiohttp, usd=USD),
     Style("async create, cancelled", async_cancelled_early, "cancelled"),
     Style("async parse", async_parse, usd=USD),
     Style("async embeddings", lambda c: c.embeddings.create(model="text-embedding-3-small", input="q"), usd=0.00000016),

@@ -3,33 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import copy
 import functools
 import gc
 import operator
-from collections.abc import Iterator
 from typing import Any
 
 import openai
 import pytest
 
 import recost
+from recost import _runtime
+from recost.event import CallEvent, LlmEvent
 from recost.llm.openai import OPENAI
 from tests.llm.answering import Watched, account, accounted, models, tags, watched
 from tests.llm.openai_calls import ASKED, CHAT, ESTIMATE_USD, STREAM, USD, client_of, settings
 
-
-@pytest.fixture(scope="module")
-def found() -> Iterator[Watched]:
-    with watched("openai") as made:
-        yield made
-
-
-@pytest.fixture(autouse=True)
-def _patched() -> Iterator[None]:
-    recost.patch_openai()
-    yield
-    recost.unpatch_openai()
+pytestmark = pytest.mark.usefixtures("patched")
+SDK = "openai"
 
 
 def test_what_the_user_gets_is_the_sdks_own(found: Watched) -> None:
@@ -74,6 +66,18 @@ def test_usage_is_asked_for_and_hidden_only_where_the_caller_left_it_open(found:
     assert options == [{"include_usage": True}] * 2 + [{"include_usage": False}, None, None, None]
 
 
+def test_where_nothing_records_tags_are_not_sent_either_and_streams_stay_as_they_are(
+    found: Watched, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recost.patch_openai(inject_stream_usage=True)
+    with monkeypatch.context() as patch, client_of(found) as client:
+        patch.setattr(_runtime, "current", None)
+        client.chat.completions.create(**CHAT, extra_body={"recost_feature_tag": "one"})
+        assert len(list(client.chat.completions.create(**STREAM))) == 2
+    assert [set(body) - set(CHAT) for body in found.sent[-2:]] == [set(), {"stream"}]
+    assert not found.events()
+
+
 def test_another_tools_patch_on_the_subclass_is_seen_and_stays(found: Watched, monkeypatch: pytest.MonkeyPatch) -> None:
     recost.unpatch_openai()
     seen = []
@@ -113,6 +117,53 @@ def test_a_tag_of_one_call_is_not_sent_and_coroutines_keep_theirs_apart(found: W
         client.chat.completions.create(**CHAT)
     assert sorted(event.tag for event in found.llm_events()) == ["a", "around", "b", "by default", "c", "two"]
     assert [set(body) - set(CHAT) for body in found.sent[-6:]] == [set(), set(), set(), {"other"}, set(), set()]
+
+
+def test_threads_and_coroutines_keep_their_tags_and_their_http_calls_apart(found: Watched) -> None:
+    """Threads take the context of the coroutine that starts them with them."""
+
+    async def run(client: Any) -> None:
+        async with openai.AsyncOpenAI(**settings(found)) as asynchronous:
+
+            async def both(name: str) -> None:
+                with recost.feature_tag(name):
+                    await asyncio.gather(
+                        asyncio.get_running_loop().run_in_executor(
+                            None, contextvars.copy_context().run, functools.partial(one_call, client)
+                        ),
+                        asynchronous.chat.completions.create(**CHAT),
+                    )
+
+            await asyncio.gather(*map(both, "abc"))
+
+    def one_call(client: Any) -> None:
+        assert len(list(client.chat.completions.create(**ASKED))) == 3
+
+    found.events()
+    with client_of(found) as client:
+        asyncio.run(run(client))
+    events = found.events()
+    assert sorted((type(event).__name__, event.tag) for event in events) == sorted(
+        (kind, tag) for kind in ("CallEvent", "LlmEvent") for tag in "aabbcc"
+    )
+    assert all(event.is_llm for event in events if isinstance(event, CallEvent))
+    assert [event.cost_pico_usd for event in events if isinstance(event, LlmEvent)] == [round(USD * 1e12)] * 6
+
+
+def test_patching_twice_counts_once_and_unpatching_amid_a_stream_loses_no_call(found: Watched) -> None:
+    recost.patch_openai()
+    found.events()
+    with client_of(found) as client:
+        client.chat.completions.create(**CHAT)
+        assert len(found.llm_events()) == 1
+        begun, unread = (client.chat.completions.create(**ASKED) for _ in range(2))
+        next(begun)
+        recost.unpatch_openai()
+        assert len(list(begun)) == 2
+        unread.close()
+        client.chat.completions.create(**CHAT)
+    events = found.llm_events()
+    assert [(event.ending, event.is_priced) for event in events] == [("completed", False), ("closed_unread", False)]
 
 
 def test_mixed_calls_are_one_account() -> None:
