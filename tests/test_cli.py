@@ -19,6 +19,7 @@ from recost.paths import make_private_dir, runtime_dirs
 from recost.ring.files import create_ring
 from recost.ring.layout import MIN_CAPACITY
 from recost.session import Registration
+from recost_collector.cli import main
 from tests.cli import hosts
 from tests.collector.collecting import Worker, collector, file_session, runtime, spool_dir, total, turn_until
 from tests.harness import END_S, wait_until
@@ -211,6 +212,44 @@ def test_a_closed_pipe_is_no_error() -> None:
     command = f"{sys.executable} -m recost_collector --help | head -1"
     done = subprocess.run(["bash", "-o", "pipefail", "-c", command], capture_output=True, text=True, check=False)
     assert "Traceback" not in done.stderr
+
+
+def test_a_stream_that_the_shell_closed_takes_what_is_written() -> None:
+    for closed in (">&-", "2>&-"):
+        command = f"{sys.executable} -m recost_collector status {closed}"
+        done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_full_disk_is_told() -> None:
+    with open("/dev/full", "w") as full:
+        command = [sys.executable, "-m", "recost_collector", "status"]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (4, "recost-collector: no space left on device\n")
+
+
+@pytest.mark.parametrize(
+    ("typed", "said_by", "what"),
+    [
+        ("stats", "recost-collector", "did you mean status?"),
+        ("report --by modle", "recost-collector report", "did you mean model?"),
+        ("report --jsn", "recost-collector report", "unrecognized arguments: --jsn; did you mean --json?"),
+        ("spool list --parkt", "recost-collector spool list", "did you mean --parked?"),
+        ("doctor --bogus", "recost-collector doctor", "unrecognized arguments: --bogus"),
+        ("", "recost-collector", "required: COMMAND"),
+        ("spool", "recost-collector spool", "required: ACTION"),
+    ],
+)
+def test_a_mistyped_command_is_met_where_it_was_typed(
+    typed: str, said_by: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as ending:
+        main(typed.split())
+
+    assert ending.value.code == 2
+    *_, last = capsys.readouterr().err.splitlines()
+    assert last.startswith(f"{said_by}: error: ")
+    assert last.endswith(what)
 
 
 @pytest.mark.parametrize(

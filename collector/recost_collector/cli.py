@@ -62,13 +62,12 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: Optional[list[str]] = None) -> int:
     """The console script. Never a traceback for what a user can get wrong."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="replace")  # a character that the terminal's encoding lacks becomes ?
+    _make_streams_safe()
     arguments = argparse.Namespace()
     try:
         _parser().parse_args(argv, arguments)
         code: int = arguments.act(arguments)
+        sys.stdout.flush()  # a full disk and a reader who has gone are met here, and not at the interpreter's end
     except BrokenPipeError:  # the reader of our output has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return OK
@@ -78,6 +77,15 @@ def main(argv: Optional[list[str]] = None) -> int:
     except KeyboardInterrupt:
         return OK if getattr(arguments, "ends_by_ctrl_c", False) else INTERRUPTED
     return code
+
+
+def _make_streams_safe() -> None:
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by the shell: >&-
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115 - for as long as we run
+        elif isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")  # a character that the terminal's encoding lacks becomes ?
 
 
 def _parser() -> argparse.ArgumentParser:

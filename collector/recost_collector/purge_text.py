@@ -108,5 +108,5 @@ def _verdict(purged: Purged, *, asked_to_remove: bool) -> str:
         return f"removed: {plural(purged.files - purged.left, 'file')}"
     if asked_to_remove:
         users = ", ".join(purged.users[:5]) + (f" and {len(purged.users) - 5} more" if len(purged.users) > 5 else "")
-        return f"refused, nothing was removed: at work are {users}; end them first (or --force)"
+        return f"refused, nothing was removed: still at work: {users}; end them first (or --force)"
     return f"nothing was removed: --yes removes {plural(purged.files, 'file')}"

@@ -23,7 +23,8 @@ OK, UNREACHABLE = 0, 4
 _HOW_TO_GET_DATA = """\
 A program writes its file there after the first call that it made under recost.init(), when a window closes (after
 30 s, if not set otherwise). With an API key windows go to the cloud and not to a file. RECOST_LOCAL_DIR moves the
-directory; --dir reads another one."""
+directory; --dir reads another one. recost-collector flush closes the windows now, recost-collector doctor finds what is
+wrong."""
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -49,7 +49,7 @@ def _collector_troubles(status: Status) -> list[Trouble]:
         mend = "the next call of a worker starts one, or run: recost-collector run"
         troubles.append(Trouble("no collector runs although something waits", mend))
     elif status.leading and status.beating is False:
-        mend = "a worker replaces it after 10 s, or end it"
+        mend = "calls wait in shared memory meanwhile; a worker replaces it after 10 s, or end it"
         troubles.append(Trouble("the collector holds its lock and does nothing", mend))
     if status.leader is not None and status.leading and status.leader.trouble:
         what, _, mend = status.leader.trouble.partition("; ")

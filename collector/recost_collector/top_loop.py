@@ -39,7 +39,10 @@ def _once(arguments: argparse.Namespace) -> int:
         time.sleep(arguments.interval)
         seen = look(seen)
     columns = shutil.get_terminal_size((WIDTH, 0)).columns
-    Console(width=columns, highlight=False).print(frame(seen, arguments.by, 0, columns))
+    console = Console(width=columns, highlight=False)
+    with console.capture() as drawn:  # rich would end the process itself when the reader has gone
+        console.print(frame(seen, arguments.by, 0, columns))
+    sys.stdout.write(drawn.get())
     return seen.status.exit_code
 
 

@@ -82,7 +82,7 @@ def test_it_refuses_while_somebody_is_at_work(purge: Command, flush: Command) ->
         wait_until(lambda: flush() == 0 and total() == 1, what="the flush")
 
         assert purge("--yes") == 1
-        assert f"at work are collector {process.pid}, worker {os.getpid()}" in purge.text
+        assert f"still at work: collector {process.pid}, worker {os.getpid()}" in purge.text
         assert total() == 1
         worker.leave()
 
@@ -92,7 +92,7 @@ def test_a_worker_alone_is_enough_to_refuse(purge: Command) -> None:
     worker.calls(2)
 
     assert purge("--yes") == 1
-    assert f"at work are worker {os.getpid()}" in purge.text
+    assert f"still at work: worker {os.getpid()}" in purge.text
     assert "of calls in rings that nobody has collected" in purge.text
     worker.leave()
     assert purge("--yes") == 0

@@ -138,7 +138,7 @@ def test_a_hung_host(status: Command) -> None:
         assert status() == 1
         assert status.text.splitlines()[:2] == [
             "not well: the collector holds its lock and does nothing",
-            "  to do: a worker replaces it after 10 s, or end it",
+            "  to do: calls wait in shared memory meanwhile; a worker replaces it after 10 s, or end it",
         ]
         found = checked(status.json())
         assert (found["leading"], found["beating"], found["leader"]["pid"]) == (True, False, process.pid)
