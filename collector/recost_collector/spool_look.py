@@ -12,6 +12,8 @@ import msgspec
 from recost import session
 from recost.event import UNDECODABLE
 from recost.paths import lesser_state_dir, runtime_dirs, state_dir
+from recost_collector.changes import DestinationState
+from recost_collector.exporters import WAITING
 from recost_collector.open_spend import count_open_sessions
 from recost_collector.spool import SpoolTrouble
 from recost_collector.spool_peek import open_to_read
@@ -31,6 +33,7 @@ class KeptWindow(msgspec.Struct):
     status: int
     """Of the last answer that refused it, 0: none has."""
     reason: str
+    """Why it was refused, or the destination's last trouble since something arrived there; may be empty."""
 
 
 class KeptSpool(msgspec.Struct):
@@ -82,13 +85,16 @@ def _read(directory: str, runtime: str) -> KeptSpool:
 
 
 def _windows(db: sqlite3.Connection) -> Iterator[KeptWindow]:
-    urls = {
-        name: msgspec.msgpack.decode(packed, type=session.Destination).url
-        for name, packed in db.execute("SELECT id, destination FROM destinations")
-    }
+    urls, why_waiting = {}, {}
+    for name, packed, packed_state in db.execute("SELECT id, destination, state FROM destinations"):
+        urls[name] = msgspec.msgpack.decode(packed, type=session.Destination).url
+        state = msgspec.msgpack.decode(packed_state, type=DestinationState)
+        if state.last_error_at_ms > state.delivered_at_ms:
+            why_waiting[name] = state.last_error.partition(WAITING)[0]
     rows = db.execute(
         "SELECT id, destination, parked, closed_at_ms, size, entries, tries, status, reason FROM frames ORDER BY id"
     )
-    for number, destination, parked, *rest in rows:
-        values = (number, urls.get(destination, destination), "parked" if parked else "waiting", *rest)
+    for number, destination, parked, *rest, reason in rows:
+        why = reason or ("" if parked else why_waiting.get(destination, ""))
+        values = (number, urls.get(destination, destination), "parked" if parked else "waiting", *rest, why)
         yield msgspec.convert(dict(zip(KeptWindow.__struct_fields__, values)), KeptWindow)

@@ -35,18 +35,19 @@ class Answer(NamedTuple):
 
     status: int
     retry_after_s: Optional[float] = None
-    request_id: str = "-"
+    request_id: str = ""
 
 
 def read_answer(status: int, headers: Mapping[str, str], now_s: float) -> Answer:
     """``now_s``: the wall clock, in seconds since the epoch."""
-    return Answer(status, retry_after_s(headers, now_s), plain(headers.get("x-request-id") or "-", 64))
+    return Answer(status, retry_after_s(headers, now_s), plain(headers.get("x-request-id") or "", 64))
 
 
 def outcome(answer: Answer, host: str, path: str) -> Union[Retry, Reject, None]:
     """None: the frame was taken. Else what to raise; ``host`` and ``path`` are where the frame was sent."""
     status = answer.status
-    text = f"{host}{path} answered {status} (x-request-id {answer.request_id})"
+    which = f" (x-request-id {answer.request_id})" if answer.request_id else ""
+    text = f"{host}{path} answered {status}{which}"
     if 200 <= status < 300:
         return None
     if status == 401:
