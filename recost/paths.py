@@ -15,6 +15,7 @@ import contextlib
 import errno
 import os
 import stat
+import sys
 import zlib
 from collections.abc import Mapping
 from typing import NamedTuple
@@ -36,8 +37,8 @@ class PrivateDirError(OSError):
 
     def __init__(self, path: str, found: str) -> None:
         text = (
-            f"refused, {found}: want a directory of uid {os.geteuid()} alone; remove it, or name one that does"
-            " not exist yet (RECOST_RUNTIME_DIR, RECOST_STATE_DIR), it is made with mode 0700"
+            f"refused, {found}: want a directory of uid {os.geteuid()} alone; name one that does not exist yet"
+            " (RECOST_RUNTIME_DIR, RECOST_STATE_DIR), it is made with mode 0700"
         )
         super().__init__(errno.EPERM, text, path)
         self.found = found
@@ -142,7 +143,8 @@ def open_private_dir(path: str) -> int:
     """A descriptor of ``path``, made with its parents (mode 0700) if missing. The caller closes it.
 
     Raises ``PrivateDirError`` for a link, for another owner's, and for one that others may write: they can
-    have put files in it. One that others may only read becomes 0700. Any other ``OSError`` passes.
+    have put files in it. One that others may only read becomes 0700, unless more than recost's is in it for sure: ``/``
+    or a home. Any other ``OSError`` passes.
     """
     path = os.path.abspath(path)  # a trailing slash would follow a link
     try:
@@ -154,6 +156,8 @@ def open_private_dir(path: str) -> int:
         found = os.fstat(fd)
         _refuse_unsafe(path, found)
         if stat.S_IMODE(found.st_mode) & 0o777 != OWNER_ONLY:
+            if is_above_others(path):
+                raise PrivateDirError(path, "more than recost's is in it, and mode 0700 would lock others out")
             os.fchmod(fd, OWNER_ONLY)
     except BaseException:
         os.close(fd)
@@ -168,6 +172,13 @@ def check_private_dir(path: str) -> None:
         _refuse_unsafe(path, os.fstat(fd))
     finally:
         os.close(fd)
+
+
+def is_above_others(path: str) -> bool:
+    """Whether ``path`` is, or holds, a home, the interpreter or the temp directory."""
+    inner = (home_dir(), sys.prefix, SHARED_MEMORY, *TEMP_DIRECTORIES)
+    real = os.path.realpath(path)
+    return any(os.path.commonpath((real, os.path.realpath(place))) == real for place in inner)
 
 
 def make_private_dir(path: str) -> None:

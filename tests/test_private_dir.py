@@ -57,6 +57,23 @@ def test_a_directory_that_others_may_only_read_becomes_private(tmp_path: Path, m
     assert mode_of(tmp_path) & 0o777 == 0o700
 
 
+@pytest.mark.parametrize("above", [".", "below/of/it"])
+def test_a_home_or_what_is_above_one_is_refused_and_stays_as_it_was(
+    tmp_path: Path, above: str, monkeypatch: pytest.MonkeyPatch
+):
+    """A slip in a setting (``RECOST_STATE_DIR=/``) must not lock everybody else out of a whole machine."""
+    (tmp_path / above).mkdir(parents=True, exist_ok=True)
+    monkeypatch.setenv("HOME", str(tmp_path / above))
+    tmp_path.chmod(0o755)
+
+    with pytest.raises(PrivateDirError, match="more than recost's is in it"):
+        make_private_dir(str(tmp_path))
+
+    assert mode_of(tmp_path) == 0o755
+    tmp_path.chmod(0o700)
+    make_private_dir(str(tmp_path))
+
+
 @pytest.mark.parametrize("mode", [0o777, 0o1777, 0o770, 0o722, 0o702])
 def test_a_directory_that_others_may_write_to_is_refused(tmp_path: Path, mode: int):
     """They can have put files in it: it does not become good by a chmod."""

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from recost.paths import (
     WRITABLE_BY_OTHERS,
     file_system_of,
+    is_above_others,
     is_writable,
     local_dir,
     nearest_existing,
@@ -47,7 +48,7 @@ def _runtime() -> Check:
     path = runtime_dir()
     trouble = private_trouble(path)
     if trouble:
-        mend = "remove it, or name another one in RECOST_RUNTIME_DIR, for workers and this command alike"
+        mend = "name another one in RECOST_RUNTIME_DIR, for workers and this command alike"
         return fail("runtime directory", f"{path} is refused: {trouble}", mend, 4)
     trouble = trouble_writing(path)
     if trouble:
@@ -143,7 +144,9 @@ def private_trouble(path: str) -> str:
         return "it is a link" if stat.S_ISLNK(found.st_mode) else "it is no directory"
     if found.st_uid != os.geteuid():
         return f"it is owned by uid {found.st_uid}"
-    return f"its mode is {stat.S_IMODE(found.st_mode):04o}" if found.st_mode & WRITABLE_BY_OTHERS else ""
+    if found.st_mode & WRITABLE_BY_OTHERS:
+        return f"its mode is {stat.S_IMODE(found.st_mode):04o}"
+    return "more than recost's is in it" if found.st_mode & SHARED_BITS and is_above_others(path) else ""
 
 
 def _modes() -> Iterator[Check]:
