@@ -68,7 +68,7 @@ def test_a_second_run_says_who_leads(foreground: subprocess.Popen[str]) -> None:
     done = cli("run")
 
     assert done.returncode == 1
-    assert f"pid {foreground.pid} already leads" in done.stderr
+    assert f"pid {foreground.pid} (run) already leads" in done.stderr
 
 
 def test_status_of_a_healthy_host(

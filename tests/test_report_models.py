@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from recost.wire import LlmEntry, MetricEntry, WindowSummary, to_frames
 from tests.conftest import Place
 from tests.reporting import entry, json_of, text_of, window, write
@@ -60,8 +62,11 @@ def test_what_has_no_price_is_said_to_have_none(place: Place, capsys):
     )
 
 
-def test_no_row_is_above_the_total_and_of_models_nobody_knows_the_bytes(place: Place, capsys):
+def test_no_row_is_above_the_total_and_of_models_nobody_knows_the_bytes(
+    place: Place, capsys, monkeypatch: pytest.MonkeyPatch
+):
     """An LLM call lasts longer than the request in it, and is counted without its bytes."""
+    monkeypatch.setenv("COLUMNS", "200")
     start, end = "2026-11-21T10:00:00.000Z", "2026-11-21T10:00:30.000Z"
     summary = WindowSummary("", "", "python", "1.0", start, end, [entry(p95=70.0)], llm_metrics=[llm_entry(p95=90.0)])
     write(place.local, "shop.jsonl", *(frame + b"\n" for frame in to_frames(summary, 2000)))
