@@ -28,8 +28,6 @@ Record = list[bytes]
 
 PAUSE_S = 0.00005
 """Between two looks for a free turn: another thread has it for microseconds, unless it is stopped amid them."""
-LOOKS = 1000
-"""After so many, tens of milliseconds, a look at all stacks tells whether the call that has the turn still exists."""
 
 FRAME, ALIGNED = PREFIX_BYTES + 7, ~7
 
@@ -157,17 +155,14 @@ class Writer:
 
     def _wait(self, mine: Record) -> bool:
         """Take the turn as soon as it is free. False: a call has it that we are inside of, so it waits for us."""
-        looks = 0
-        while True:
-            holder = self._turn.setdefault(0, mine)
-            if holder is mine:
-                return True
+        while (holder := self._turn.setdefault(0, mine)) is not mine:
             if _is_under(sys._getframe(), holder):  # noqa: SLF001 - what inspect.currentframe is
                 return False
-            looks += 1
-            if looks % LOOKS == 0 and not _is_under_way(holder):
-                self._give_back(holder)  # a second exception came while the first one's call gave it back
-            _sleep(PAUSE_S)
+            if _is_under_way(holder):
+                _sleep(PAUSE_S)
+            else:  # a second exception came before the first one's call could give it back
+                self._give_back(holder)
+        return True
 
     def _give_back(self, record: Record) -> None:
         if self._turn.get(0) is record:

@@ -62,6 +62,9 @@ class Unreleased(Writer):
         self._turn.clear()
         return accepted
 
+    def settle(self) -> None:
+        """Would take a turn over that nobody has any more."""
+
 
 class Plan(NamedTuple):
     """What one round does."""
@@ -137,6 +140,7 @@ class Round:
                 self._offer_until_over()  # no loop in here: from 3.13 on the jump back is outside of the ``try``
             except Interrupted as exc:
                 self.thrown += 1
+                self.writer.settle()
                 self.held += bool(self.writer._turn)
                 self.struck(strikes.places_of(exc.__traceback__))
 
