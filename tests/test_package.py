@@ -97,6 +97,12 @@ def test_importing_recost_is_light():
     assert imported_by("import recost") & HEAVY == set()
 
 
+def test_importing_recost_loads_neither_the_counting_nor_what_init_needs():
+    """What ``init()`` needs it loads itself, at the start of a program and not with its first call."""
+    assert imported_by("import recost") & {"recost.windows", "recost.providers", "recost.handle"} == set()
+    assert imported_by("import recost; recost.init()") & {"recost.windows", "recost.providers"} == set()
+
+
 def test_the_look_at_imports_sees_them():
     """The control for the test above."""
     assert imported_by("import recost; import requests") & HEAVY >= {"requests", "urllib3", "ssl"}
