@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from urllib3 import __version__ as urllib3_version  # type: ignore[attr-defined]  # it is there, if not in __all__
 from urllib3.exceptions import MaxRetryError, ResponseError
+from urllib3.util.retry import Retry
 
 from recost._capture.parts import body_bytes, netloc_of
 from recost._capture.wrap import Args, Finding, Kwargs, Target, calls_around, wrap_function
@@ -39,7 +40,7 @@ def target(args: Args, kwargs: Kwargs) -> Target:
 
 def read_call(args: Args, kwargs: Kwargs, response: Any, error: Optional[BaseException]) -> Optional[Finding]:
     retries = args[5] if len(args) > 5 else kwargs.get("retries")
-    if retries is not None and getattr(retries, "history", None) and _is_another_try(args[0]):
+    if isinstance(retries, Retry) and retries.history and _is_another_try(args[0]):
         return None
     method, scheme, netloc, path = target(args, kwargs)
     body = args[3] if len(args) > 3 else kwargs.get("body")
