@@ -50,7 +50,8 @@ class Unguarded(Writer):
     """The control: whoever comes stores, also amid another."""
 
     def offer(self, payload: bytes) -> bool:
-        return self._store(payload, None)
+        mine = [payload]
+        return self._store(mine[0], None)
 
 
 class Unreleased(Writer):
@@ -196,13 +197,13 @@ def payload_of(number: int) -> bytes:
 def by_signals(trial: Trial) -> None:
     """A timer's signals, and another process's."""
     _strike(trial, [strikes.signals])
-    _without(trial, "the busy flag and the side queue", [strikes.signals], Unguarded)
+    _without(trial, "turns and the side queue", [strikes.signals], Unguarded)
 
 
 def by_finalizers(trial: Trial) -> None:
     """Collections that ``offer``'s own allocations set off, and such as come at any instruction."""
     _strike(trial, [strikes.finalizers, strikes.collections])
-    _without(trial, "the busy flag and the side queue", [strikes.finalizers, strikes.collections], Unguarded)
+    _without(trial, "turns and the side queue", [strikes.finalizers, strikes.collections], Unguarded)
 
 
 def by_exceptions(trial: Trial) -> None:
