@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any, Optional, cast
 
 from recost._capture.wrap import Args, Kwargs
@@ -30,9 +29,7 @@ def length_bytes(value: Optional[str]) -> int:
     return int(value) if value is not None and value.isdecimal() and len(value) < 19 else 0
 
 
-@functools.lru_cache(maxsize=1024)
 def netloc_of(scheme: str, host: str, port: Optional[int]) -> str:
-    """``host`` or ``host:port``. Remembered: a program calls few hosts, and one object's hash is computed once."""
     if ":" in host:
         host = f"[{host}]"
     return host if port is None or port == DEFAULT_PORTS.get(scheme) else f"{host}:{port}"
