@@ -6,15 +6,18 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
+from compileall import compile_dir
 from functools import partial
 from typing import NamedTuple
 
 from benchmarks.measure import Effort, interleaved
-from benchmarks.place import place
+from benchmarks.place import ROOT, place
 from benchmarks.rows import Row, compare
 
 TITLE = "Imports, each in a new interpreter: CPU, modules, resident memory"
 MODULES = ("recost", "msgspec", "requests", "httpx")
+INIT = "recost; recost.init()"
+"""What ``init()`` needs comes with it."""
 TIMED = """
 import sys, time
 before, started_ns = len(sys.modules), time.process_time_ns()
@@ -44,8 +47,9 @@ class _Samples:
 
 
 def measure(effort: Effort) -> Iterator[Row]:
+    compile_dir(ROOT / "recost", quiet=1)  # installed packages have theirs; a checkout may have none, nor write any
     with place():
-        variants = {module: partial(_import, module) for module in (EMPTY, *MODULES)}
+        variants = {module: partial(_import, module) for module in (EMPTY, *MODULES, INIT)}
         found = interleaved(variants, effort.times(20), effort.seconds(12))
     recost, empty = _Samples(found["recost"]), _Samples(found[EMPTY])
     others = {module: _Samples(found[module]) for module in MODULES[1:]}
@@ -53,6 +57,8 @@ def measure(effort: Effort) -> Iterator[Row]:
     yield compare("its memory", recost.mb, "MB", "an empty program", empty.mb)
     for name, other in others.items():
         yield compare("import recost", recost.import_ms, "ms", f"import {name}", other.import_ms)
+    msgspec_ms = others["msgspec"].import_ms
+    yield compare("import recost; recost.init()", _Samples(found[INIT]).import_ms, "ms", "import msgspec", msgspec_ms)
     for name, other in others.items():
         yield compare("modules that it loads", recost.modules, "modules", f"import {name}", other.modules)
     for name, other in others.items():
