@@ -9,7 +9,10 @@ BucketKey = tuple[str, str, str]
 
 
 class Calls:
-    """Calls of one bucket, under one tag, each at the same estimate. One thread at a time; who adds, does it by hand."""
+    """Calls of one bucket, under one tag, each at the same estimate. One thread at a time.
+
+    Who adds a call does it by hand: it is one of a million.
+    """
 
     __slots__ = (
         "cost_pico_usd", "durations_ns", "errors", "key", "request_bytes", "response_bytes", "started_at_ns", "tag",

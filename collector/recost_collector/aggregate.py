@@ -79,7 +79,7 @@ class Aggregation:
             count = window.count
             taken = window.add(events, now)
             is_all = taken == len(events)
-            end = source.reader.cursor.position if is_all else start + sum(record_bytes(len(payload)) for payload in payloads[:taken])
+            end = source.reader.cursor.position if is_all else start + _bytes_of(payloads[:taken])
             if window.count > count:
                 window.cover(source.name, start, end)
             if is_all:
@@ -147,6 +147,11 @@ class Aggregation:
         if window is None:
             window = self._windows[name] = OpenWindow(name, self.sessions[name])
         return window
+
+
+def _bytes_of(payloads: list[bytes]) -> int:
+    """What they take in a ring."""
+    return sum(record_bytes(len(payload)) for payload in payloads)
 
 
 def _decode(payloads: list[bytes], source: Source) -> list[Optional[Event]]:

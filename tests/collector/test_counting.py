@@ -1,4 +1,4 @@
-"""Calls are added up by what repeats before they are counted; what comes out is what counting one after the other gives."""
+"""Calls are added up before they are counted: what comes out is what counting one after the other gives."""
 
 from __future__ import annotations
 
@@ -23,9 +23,10 @@ from recost.windows import Window
 from recost.wire import to_frames
 from recost_collector.aggregate import Aggregation
 from recost_collector.changes import Changes, Part, StoredFrame
+from recost_collector.counts import TRACKED
 from recost_collector.credits import Credits
 from recost_collector.llm_log import to_line
-from recost_collector.open_window import TRACKED, OpenWindow
+from recost_collector.open_window import OpenWindow
 from recost_collector.source import Source
 
 NOW_NS = 1_795_255_200_000_000_000
@@ -46,7 +47,8 @@ class OneByOne:
         self._session = session
         self._classify = Classifier(session.custom_providers, normalize_paths=session.normalize_paths).classify
         self._credits = Credits()
-        self._begin()
+        self._committed, self._delta = Window(session.max_buckets), Window(session.max_buckets)
+        self._lines: list[bytes] = []
 
     def take(self, payload: bytes) -> None:
         try:
@@ -71,11 +73,7 @@ class OneByOne:
             summary = self._committed.summary("p", "development", "1", start_ns=began, end_ns=NOW_NS)
             self.frames += to_frames(summary, self._session.max_buckets)
             self.frames += [b"\n".join(self._lines)] if self._lines else []
-        self._begin()
-
-    def _begin(self) -> None:
-        self._committed, self._delta = Window(self._session.max_buckets), Window(self._session.max_buckets)
-        self._lines: list[bytes] = []
+        self._committed, self._lines = Window(self._session.max_buckets), []
 
     def _make_room(self, key: tuple[str, str, str]) -> None:
         if self._delta.would_overflow(key, self._session.max_buckets, self._committed):
@@ -184,7 +182,8 @@ def no_event(rng: random.Random) -> bytes:
     """What is none, and what could pass for one if records were not taken one by one."""
     call = a_call(rng)
     large = encode(CallEvent(NOW_NS, 5, "GET", "https", "h", "/" * (MAX_BYTES + 1), 200, 1, 2))
-    return rng.choice((rng.randbytes(20), call[:-3], call[-3:], call + call, b"", b"\x92\x07\x01", b"\x91" * 5000, large))
+    odd = (b"", b"\x92\x07\x01", b"\x91" * 5000, rng.randbytes(20))
+    return rng.choice((call[:-3], call[-3:], call + call, large, *odd))
 
 
 WORDS = [first + second for first in "abcdefghijklmnop" for second in "abcdefghijklmnop"]
