@@ -13,7 +13,7 @@ from recost.notice import Notice
 from recost.session import Destination, Registration, Session
 from recost_collector.changes import Changes, DestinationState, StoredFrame
 from recost_collector.courier import Couriers, Job
-from recost_collector.exporters import Frame
+from recost_collector.exporters import Frame, load_exporter
 from recost_collector.keys import Keys, key_id
 from recost_collector.lane import NOTHING, Lane, Verdict
 
@@ -56,7 +56,7 @@ class Delivery:
         for name, (destination, state) in destinations.items():
             if name in self.lanes:
                 continue
-            lane = self.lanes[name] = Lane(destination, state, self._session_of)
+            lane = self._new_lane(destination, state)
             api_key = self._keys.recall(name)
             lane.standing.resume(api_key, key_id(api_key))
         for frame in frames:
@@ -225,9 +225,11 @@ class Delivery:
         self.forget_keys(frozenset())
 
     def _lane(self, destination: Destination) -> Lane:
-        lane = self.lanes.get(destination.id)
-        if lane is None:
-            lane = self.lanes[destination.id] = Lane(destination, DestinationState(), self._session_of)
+        return self.lanes.get(destination.id) or self._new_lane(destination, DestinationState())
+
+    def _new_lane(self, destination: Destination, state: DestinationState) -> Lane:
+        load_exporter(destination)
+        lane = self.lanes[destination.id] = Lane(destination, state, self._session_of)
         return lane
 
     def _apply(self, verdict: Verdict, changes: Changes) -> bool:

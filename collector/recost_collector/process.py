@@ -16,7 +16,6 @@ from typing import Optional
 
 from recost.leader import HANDOVER_SIGNAL, LeaderKind
 from recost.paths import make_private_dir, state_dir
-from recost_collector.exporters import load_exporters
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
 from recost_collector.supervisor import Supervisor
@@ -73,8 +72,6 @@ def run(
     stop.install()
     _rearm()
     _raise_file_limit()
-    load_exporters()
-    _rearm()
     leadership = lead(directory, kind, patience_s, lambda: _progress(supervisor))
     if leadership is None:
         _disarm()

@@ -85,15 +85,16 @@ class Service:
             raise LostLead("the leader lock's file was replaced")
         clock = read_clock()
         self._meet_rings(clock)
-        worked = self._drain(clock, DRAIN_S)
+        self._idle_turns = 0 if self._drain(clock, DRAIN_S) else self._idle_turns + 1
         self._take_outcomes(clock)
         self._answer_flush_requests(clock)
         self._close_windows(clock)
         if self._commit_is_due(clock):
             self._commit(clock)
-        self._tell()
+            self._tell()
+        else:
+            self._telling.beat()
         self.live.tick(clock.now)
-        self._idle_turns = 0 if worked else self._idle_turns + 1
 
     @property
     def open_calls(self) -> int:
@@ -231,9 +232,9 @@ class Service:
         self.delivery.add(window.session, frames, self._changes)
 
     def _commit_is_due(self, clock: Clock) -> bool:
-        if self._commit_wanted or any(source.is_urgent for source in self.rings.sources.values()):
+        if self._commit_wanted or clock.now - self._committed_at >= COMMIT_S:
             return True
-        return clock.now - self._committed_at >= COMMIT_S
+        return self._idle_turns < IDLE_TURNS and any(source.is_urgent for source in self.rings.sources.values())
 
     def _commit(self, clock: Clock, *, dispatch: bool = True) -> None:
         """Make everything since the last one true at once, let the rings know, and send what is due."""

@@ -1,6 +1,7 @@
 """What the workers hear: the collector's words in every ring, and the notices of those concerned.
 
-All words are rewritten in every ring every turn, so that a stale store of a predecessor does not stay.
+All words are rewritten in every ring at every commit, due or not, so that a stale store of a predecessor does not stay:
+twice a second.  In between nothing changes but the heartbeat.
 """
 
 from __future__ import annotations
@@ -80,11 +81,10 @@ class Telling:
 
     def tell(self, part_of: Callable[[Source], Optional[Part]], delivery: Delivery) -> None:
         """Rewrite every word of ours in every ring. ``part_of`` gives a ring's part of the open window."""
-        self._beat += 1
+        self.beat()
         for source in self._rings.sources.values():
             words = source.file.words
             words[HEAD] = source.committed.position
-            words[HEARTBEAT] = self._beat
             words[EPOCH] = self._epoch
             words[FLUSH_STATUS], words[FLUSH_SIZE], words[FLUSH_AT_MS] = self._last_flush[source.name]
             words[AUTH_FAILURES] = delivery.auth_failures(source.destination_id)
@@ -93,6 +93,12 @@ class Telling:
             if not delivery.is_flushing(source.destination_id):
                 source.flush_done = source.flush_seen
             words[FLUSHES_DONE] = source.flush_done
+
+    def beat(self) -> None:
+        """Show every ring that we are there."""
+        self._beat += 1
+        for source in self._rings.sources.values():
+            source.file.words[HEARTBEAT] = self._beat
 
     def tell_all(self, notice: Notice) -> None:
         """Post ``notice`` to every ring."""

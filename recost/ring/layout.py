@@ -28,7 +28,7 @@ A word is eight bytes in the machine's own order; ``W`` numbers below count word
       W 80       flush_requested   the position up to which the worker wants a delivery attempt
       W 81       closed            1: the producer has finished in good order
       W 82       flushes           flushes asked for since the ring was made
-    page 1       the collector's words, all rewritten every turn by the one that leads
+    page 1       the collector's words, all rewritten by the one that leads, twice a second
       W 512      head              bytes released since the ring was made; only grows
       W 520      heartbeat         turns of the leader; any change is a sign of life
       W 521      epoch             of the leader

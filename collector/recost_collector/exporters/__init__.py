@@ -111,10 +111,20 @@ def forget_all_but(known: Container[str], lease: Lease) -> None:
 
 
 def load_exporters() -> None:
-    """Import every exporter that can be: the virtual environment may be gone when one is first needed."""
+    """Import every exporter that can be, for whoever must not import later."""
     for name in sorted(set(_MODULES.values())):
         with contextlib.suppress(ImportError):  # without the extra; ``open_exporter`` says so where it matters
             _load(name)
+
+
+def load_exporter(destination: Destination) -> None:
+    """Import the one for ``destination``, if it can be, when that is first heard of.
+
+    A collector of files alone needs no TLS, which takes 5 MB; and when the first window is to go out, the virtual
+    environment may be gone.
+    """
+    with contextlib.suppress(KeyError, ValueError, ImportError):  # the same
+        _load(_MODULES[urlsplit(destination.url).scheme])
 
 
 def _load(name: str) -> Any:
