@@ -22,10 +22,10 @@ IDLE = (1, 32, 128)
 BUSY = 32
 PER_S = 2000
 EVERY_S = 0.02
-EASES_AFTER_S = 2.0
-"""By then it polls at its slow pace."""
+EASES_AFTER_S = 25.0
+"""By then it polls at its slowest pace."""
 WATCH_S = 10.0
-SLEEPER = "import select, sys\nwhile not select.select([sys.stdin], [], [], 0.2)[0]: pass"
+SLEEPER = "import select, sys\nwhile not select.select([sys.stdin], [], [], 0.4)[0]: pass"
 """Wakes as often as an idle collector, and ends with its stdin."""
 AGAINST = "a Python that wakes as often"
 
