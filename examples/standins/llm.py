@@ -59,7 +59,13 @@ async def answer(path: str, body: dict[str, Any]) -> Optional[Answer]:
         return _google(path, body)
     if path.endswith(CLAUDE_ELSEWHERE):
         return _messages(body, model)
-    kinds = {"embeddings": _embeddings, "responses": _responses, "messages": _messages, "completions": _chat}
+    kinds = {
+        "embeddings": _embeddings,
+        "responses": _responses,
+        "compact": _compacted,
+        "messages": _messages,
+        "completions": _chat,
+    }
     kind = _text if path.endswith("/v1/completions") else kinds.get(path.rpartition("/")[2])
     return kind(body, model) if kind is not None and model else None
 
@@ -122,6 +128,11 @@ def _responses(body: dict[str, Any], model: str) -> Answer:
         ]
     events.append({"type": f"response.{status}", "response": response})
     return _events([{**event, "sequence_number": n} for n, event in enumerate(events)], model, named=True)
+
+
+def _compacted(_body: dict[str, Any], _model: str) -> Answer:
+    said = {"id": "r", "object": "response.compaction", "created_at": 1, "output": []}
+    return json_answer({**said, "usage": RESPONSES_USAGE})
 
 
 def _messages(body: dict[str, Any], model: str) -> Answer:

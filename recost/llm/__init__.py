@@ -12,6 +12,7 @@ track      a call that the program tells of
 patching   hooks into an SDK, now or when it is imported
 sdk        those in openai and anthropic; google has its own
 calls      one call while it lasts, and the one event that it becomes
+sellers    who is paid for it
 streams    what sees the end of a stream
 marks      which HTTP calls are part of it
 call_tags  the tag that one call carries

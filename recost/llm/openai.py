@@ -9,7 +9,7 @@ from recost.llm.calls import LlmCall
 from recost.llm.patching import patch, unpatch
 from recost.llm.sdk import Sdk
 
-PATHS = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses"})
+PATHS = frozenset({"/chat/completions", "/completions", "/embeddings", "/responses", "/responses/compact"})
 
 
 def patch_openai(default_feature_tag: str = DEFAULT_TAG, *, inject_stream_usage: bool = False) -> None:

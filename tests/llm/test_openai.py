@@ -216,6 +216,7 @@ STYLES = [
     ),
     Style("responses, stream", lambda c: responses_stream(c, "gpt-4o"), usd=USD, needs="responses"),
     Style("responses, stream that fails", lambda c: responses_stream(c, "failed"), "failed", USD, needs="responses"),
+    Style("responses.compact", lambda c: c.responses.compact(**INPUT), usd=USD, needs="responses.compact"),
     Style("responses .stream()", responses_helper, usd=USD, needs="responses.stream"),
     Style("no LLM call: models.list, GET of a stored response, files, batches", no_llm_call, events=0),
 ]
