@@ -42,9 +42,10 @@ def test_settings_come_from_costaras_variables(monkeypatch: pytest.MonkeyPatch):
             assert made._settings.environment == environment
     monkeypatch.setenv("COSTARA_FLUSH_INTERVAL", "0.5")
     monkeypatch.setenv("COSTARA_BATCH_SIZE", "20")
-    for arguments, expected in (({}, (500, 20)), ({"flush_interval": 0, "batch_size": 7}, (1, 7))):
-        with costara.init(**arguments) as made:
-            assert (made._settings.flush_interval_ms, made._settings.max_batch_size) == expected
+    with costara.init() as made:
+        assert (made._settings.flush_interval_ms, made._settings.max_batch_size) == (500, 20)
+    with costara.init(flush_interval=0, batch_size=7) as made:
+        assert (made._settings.flush_interval_ms, made._settings.max_batch_size) == (1, 7)
     monkeypatch.setenv("COSTARA_BATCH_SIZE", "many")
     with pytest.raises(ValueError, match="COSTARA_BATCH_SIZE"):
         costara.init()
