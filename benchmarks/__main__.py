@@ -75,8 +75,8 @@ def main(arguments: Sequence[str]) -> int:
     effort = Effort(run.share, others=not options.ours)
     for subject in options.subjects or SUBJECTS:
         run.tables.extend(measure(subject, effort))
-    if options.json:
-        write(run, options.json)
+        if options.json:  # after each: what is measured is kept if the next one is interrupted
+            write(run, options.json)
     return 0
 
 

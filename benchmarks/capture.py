@@ -8,7 +8,7 @@ from typing import NamedTuple
 from benchmarks.caller import LOOPBACK, STUBBED
 from benchmarks.clients import CLIENTS
 from benchmarks.measure import Effort, median, quartiles
-from benchmarks.pair import Pair, Turns, running_pair
+from benchmarks.pair import CallerError, Pair, Turns, running_pair
 from benchmarks.place import place
 from benchmarks.products import PRODUCTS, Product
 from benchmarks.rows import Row
@@ -33,17 +33,21 @@ class Cell(NamedTuple):
 
 
 def measure(effort: Effort) -> Iterator[Row]:
-    products = [product for product in PRODUCTS if effort.others or not product.requirements]
-    products = [product for product in products if set_up(product)]
+    wanted = [product for product in PRODUCTS if effort.others or not product.requirements]
+    products = [product for product in wanted if set_up(product)]
+    told = {product.name: f"{versions(product)}; {product.how}".lstrip("; ") for product in products}
     found: dict[Cell, list[Turns]] = {}
     at_once: dict[Cell, int] = {}
     with place(), running_sink() as sink, running_server() as server_url:
         for _ in range(effort.times(ROUNDS)):
-            for product in products:
-                with running_pair(product, sink, server_url) as pair:
-                    _take_turns(product, pair, effort, found)
-                    at_once.update(_all_at_once(product, pair))
-    told = {product.name: f"{versions(product)}; {product.how}".lstrip("; ") for product in products}
+            for product in list(products):
+                try:
+                    with running_pair(product, sink, server_url) as pair:
+                        _take_turns(product, pair, effort, found)
+                        at_once.update(_all_at_once(product, pair))
+                except CallerError as error:
+                    print(f"bench: {product.name}: {error}; not measured any further", flush=True)
+                    products.remove(product)
     for cell, rounds in found.items():
         yield _row(cell, rounds, told[cell.product])
     for cell, captured in at_once.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import select
 import subprocess
 import time
 from collections.abc import Iterator
@@ -19,9 +20,14 @@ from benchmarks.venvs import python_of
 BLOCK_S = 0.005
 """What a block of calls takes, about: long for the clock, short for what else the machine does."""
 FEWEST, MOST = 5, 200
+ANSWER_S = 60.0
 SETTLE_S = 1.0
 """Flushing waits for what is sent; this is for the rest."""
 POLL_S = 0.01
+
+
+class CallerError(RuntimeError):
+    """A process ended or hangs: its product cannot be measured."""
 
 
 class Sample(NamedTuple):
@@ -57,12 +63,15 @@ class Caller:
         self._ask("together", client, calls)
 
     def _ask(self, *words: object) -> Any:
-        assert self._process.stdin is not None
-        assert self._process.stdout is not None
-        print(json.dumps(words), file=self._process.stdin, flush=True)
-        answer = self._process.stdout.readline()
+        told, answers = self._process.stdin, self._process.stdout
+        assert told is not None
+        assert answers is not None
+        with contextlib.suppress(BrokenPipeError):  # nor will there be an answer
+            print(json.dumps(words), file=told, flush=True)
+        is_there, _, _ = select.select([answers], [], [], ANSWER_S)
+        answer = answers.readline() if is_there else ""
         if not answer:
-            raise RuntimeError(f"the process ended while it was told to {words}")
+            raise CallerError(f"{'ended' if is_there else 'did not answer'} when it was told to {words}")
         return json.loads(answer)
 
     def flush(self) -> Optional[int]:

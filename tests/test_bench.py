@@ -14,16 +14,16 @@ from xml.etree import ElementTree as ET
 import msgspec
 import pytest
 
-from benchmarks import pictures, publish
+from benchmarks import capture, pictures, publish
 from benchmarks.__main__ import SUBJECTS, main, measure
 from benchmarks.clients import CLIENTS
 from benchmarks.measure import Effort, interleaved, median, percentile, quartiles
 from benchmarks.pair import running_pair
 from benchmarks.place import place
-from benchmarks.products import BY_NAME
+from benchmarks.products import BY_NAME, Product
 from benchmarks.rows import Row, draw, figure
 from benchmarks.run import Run, Table, read, write
-from benchmarks.sink import running_sink
+from benchmarks.sink import Sink, running_sink
 
 SMOKE = Effort(0.005, others=False)
 ROOT = Path(__file__).parents[1]
@@ -58,6 +58,18 @@ def test_every_client_makes_its_calls_on_a_wire_that_answers_by_itself():
             turns = pair.take_turns(client, "stubbed", 0)
             assert turns.captured == turns.made > 0
         assert [pair.captured_together(client, 20) for client in ("httpx async", "httpx2 async", "aiohttp")] == [20] * 3
+
+
+def test_a_product_that_cannot_run_is_named_and_the_others_are_measured(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    gone = Product("gone", "not to be had", BY_NAME["clock"].switch_on)  # the process knows no such name
+    monkeypatch.setattr(capture, "PRODUCTS", (gone, BY_NAME["clock"]))
+
+    rows = list(capture.measure(SMOKE))
+
+    assert "bench: gone: ended when it was told to" in capsys.readouterr().out
+    assert {row.case["product"] for row in rows} == {"clock"}
 
 
 def test_the_program_says_where_it_ran_and_keeps_the_figures(tmp_path: Path):
@@ -179,7 +191,7 @@ def _field(number: int, message: bytes) -> bytes:
     return bytes([number << 3 | 2, len(message)]) + message
 
 
-def _taken(sink, path: str, body: bytes) -> int:
+def _taken(sink: Sink, path: str, body: bytes) -> int:
     before = sink.calls
     sink.take(path, body)
     return sink.calls - before
