@@ -3,7 +3,7 @@
 Takes the product's name ("" for none), the sink's URL and the server's; then a JSON array per line on stdin, a JSON
 answer per line on stdout:
 
-    ["time", client, wire, calls]   [wall, thread CPU, process CPU], ns for one call of a block of so many
+    ["time", client, wire, calls]   [wall, thread CPU, process CPU, interruptions] of such a block, ns for one call
     ["together", client, calls]     so many at once, on a stubbed wire: null
     ["flush"]                       calls that the product itself has counted, or null: the sink knows
 
@@ -14,13 +14,14 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import sys
 import time
 from collections.abc import Callable
 from typing import Any, Optional
 
 from benchmarks.clients import Client, open_client
-from benchmarks.products import BY_NAME, Switched
+from benchmarks.products import BY_NAME, CONTROL, Switched
 
 WARM_UP = 3
 """Calls of each block that are not timed: the other process had its turn, and the caches are its."""
@@ -47,10 +48,11 @@ class Caller:
         around = self._switched.around
         with around():
             client.repeat(WARM_UP)
-        before = _clocks()
+        interrupted, before = _interruptions(), _clocks()
         with around():
             client.repeat(calls)
-        return [(after - began) / calls for after, began in zip(_clocks(), before)]
+        took_ns = [(after - began) / calls for after, began in zip(_clocks(), before)]
+        return [*took_ns, _interruptions() - interrupted]
 
     def _together(self, client_name: str, calls: int) -> None:
         client = open_client(client_name, None)  # of its own: hundreds of open connections slow its pool down
@@ -76,9 +78,14 @@ def _clocks() -> tuple[int, int, int]:
     return time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
 
 
+def _interruptions() -> int:
+    """How often the kernel has taken the processor away from this thread."""
+    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
+
+
 def main(product_name: str, sink_url: str, server_url: str) -> None:
     told, sys.stdout = sys.stdout, sys.stderr  # what a product prints is no answer
-    product = BY_NAME[product_name or "no-op"]
+    product = BY_NAME[product_name or CONTROL]
     caller = Caller(product.switch_on(sink_url), server_url)
     for line in sys.stdin:
         print(json.dumps(caller.answer(*json.loads(line))), file=told, flush=True)

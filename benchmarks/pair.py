@@ -31,11 +31,15 @@ class CallerError(RuntimeError):
 
 
 class Sample(NamedTuple):
-    """One call of a block, in us: the time it took, and CPU of its thread and of its whole process."""
+    """One call of a block, in us: the time it took, and CPU of its thread and of its whole process.
+
+    ``interruptions``: how often the kernel gave the processor to somebody else during the block.
+    """
 
     wall_us: float
     thread_us: float
     process_us: float
+    interruptions: int
 
 
 class Turns(NamedTuple):
@@ -56,7 +60,8 @@ class Caller:
 
     def time(self, client: str, wire: str, calls: int) -> Sample:
         self.made += WARM_UP + calls
-        return Sample(*(one_ns / NS_PER_US for one_ns in self._ask("time", client, wire, calls)))
+        *took_ns, interruptions = self._ask("time", client, wire, calls)
+        return Sample(*(one_ns / NS_PER_US for one_ns in took_ns), interruptions)
 
     def together(self, client: str, calls: int) -> None:
         self.made += calls

@@ -8,12 +8,12 @@ from typing import NamedTuple
 
 from benchmarks.caller import STUBBED
 from benchmarks.place import ROOT
+from benchmarks.products import CONTROL
 from benchmarks.rows import figure
 from benchmarks.run import Run
 from benchmarks.svg import Bar, Strip, bars, strips
 
 FOLDER = ROOT / "docs" / "pictures"
-CONTROL = "no-op"
 
 
 class Picture(NamedTuple):

@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, Optional
 
 FLUSH_S = 10.0
 KEY, PROJECT = "rc-bench", "bench"
+CONTROL = "no-op"
+"""The product that is none."""
 WRAPPED = (
     ("httpx", "Client", "send", False),
     ("httpx", "AsyncClient", "send", True),
@@ -208,7 +210,7 @@ def _recost_013(sink_url: str) -> Switched:
 
 
 PRODUCTS = (
-    Product("no-op", "nothing in both processes", _nothing),
+    Product(CONTROL, "nothing in both processes", _nothing),
     Product("clock", "a wrapper that reads the clock twice", _clock),
     Product("recost", "init() in cloud mode", _recost),
     Product(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import textwrap
 from collections.abc import Iterable
 from typing import Optional
@@ -10,6 +11,7 @@ from benchmarks import pictures
 from benchmarks.caller import LOOPBACK, STUBBED
 from benchmarks.capture import AT_ONCE
 from benchmarks.place import ROOT
+from benchmarks.products import CONTROL
 from benchmarks.rows import Row, draw, figure
 from benchmarks.run import Run
 
@@ -24,7 +26,8 @@ OTHER_COSTS = (
     ("the same, one per 5 ms", "offer", "encode + offer, one per 5 ms", "an empty function"),
     ("record in a worker, 2,000 calls a second", "tail", "with the collector", ""),
     ("the same while the collector is stopped", "tail", "the collector is stopped", ""),
-    ("a call of a patched OpenAI client", "llm", "openai, patched", ""),
+    ("hooks of a patched SDK with price and event, hot loop", "llm", "the hooks alone, hot loop", ""),
+    ("`recost.track()`, hot loop", "llm", "track, hot loop", ""),
     ("collector, one core, 30 endpoints, 32 rings", "collector", "30 endpoints, 32 rings", ""),
     ("collector, one core, 2,000 endpoints, 32 rings", "collector", "2,000 endpoints, 32 rings", ""),
     ("collector, one core, LLM calls, 32 rings", "collector", "LLM calls, 32 rings", ""),
@@ -94,7 +97,7 @@ def _calls(run: Run) -> list[str]:
     if not lines:
         return []
     rows = run.table("capture").rows
-    control = [row.value for row in rows if row.case.get("product") == "no-op" and row.case["wire"] == STUBBED] or [0.0]
+    control = [row.value for row in rows if row.case.get("product") == CONTROL and row.case["wire"] == STUBBED] or [0.0]
     noise = max(map(abs, control))
     busy = f" **The machine was busy: believe nothing below {figure(noise)} µs.**" if noise > BUSY_US else ""
     return [
@@ -102,8 +105,9 @@ def _calls(run: Run) -> list[str]:
             "**Time added to a call**, median in µs. The wire is stubbed: the client's own code runs, nothing goes "
             "through the kernel. Two processes of one virtual environment, one with the product and one without, take "
             f"turns; the control (no-op: nothing in both) came out between {figure(min(control))} and "
-            f"{figure(max(control))}.{busy} A time is shown only where calls were captured, and their share where "
-            f"it was not all of them. Last column: captured of {AT_ONCE} asynchronous calls that are under way at once."
+            f"{figure(max(control))}.{busy} What is less than the control of the same client is shown as such, a time "
+            "only where calls were captured, and their share where it was not all of them. Last column: captured of "
+            f"{AT_ONCE} asynchronous calls that are under way at once."
         ),
         "",
         *lines,
@@ -132,22 +136,24 @@ def _call_table(run: Run, wire: str) -> list[str]:
         return []
     columns = [client for client in COLUMNS if any(client == other for _, other in rows)]
     lines = [_piped(["", *columns, f"of {AT_ONCE}"]), _piped(["---", *["---:"] * (len(columns) + 1)])]
-    bare = [rows.get(("no-op", client)) for client in columns]
+    bare = [rows.get((CONTROL, client)) for client in columns]
     lines.append(_piped(["*the call itself*", *(figure(row.baseline) if row else "" for row in bare), ""]))
     for product in products:
-        cells = [_added(rows.get((product, client))) for client in columns]
+        cells = [_added(rows.get((product, client)), rows.get((CONTROL, client))) for client in columns]
         label = f"**{product}**" if product == "recost" else product
         lines.append(_piped([label, *cells, _at_once(run, product)]))
     return lines
 
 
-def _added(row: Optional[Row]) -> str:
+def _added(row: Optional[Row], control: Optional[Row]) -> str:
     if row is None:
         return ""
     if row.captured == 0:
         return "captures none"
     share = 1.0 if row.captured is None or not row.made else row.captured / row.made
-    return figure(row.value) + (f" ({share:.0%})" if round(share, 2) != 1 else "")
+    noise = -math.inf if control is None or control is row else abs(control.value)
+    added = figure(row.value) if row.value >= noise else f"< {figure(noise)}"
+    return added + (f" ({share:.0%})" if round(share, 2) != 1 else "")
 
 
 def _at_once(run: Run, product: str) -> str:

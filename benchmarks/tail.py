@@ -34,16 +34,16 @@ def measure(effort: Effort) -> Iterator[Row]:
         (collector,) = here.collectors()
         record = partial(runtime.record, an_event(1))
         variants = {
-            "with": partial(_stretch, record, record),
-            "stopped": partial(_stretch_without, collector, record, record),
+            "with the collector": partial(_stretch, record, record),
+            "the collector is stopped": partial(_stretch_without, collector, record, record),
             "empty": partial(_stretch, record, _nothing),
         }
         found = interleaved(variants, effort.times(30), effort.seconds(40))
         runtime.dispose(0)
     singles = {name: [single for stretch in stretches for single in stretch] for name, stretches in found.items()}
-    yield compare_tails("with the collector", singles["with"], "us", "it is stopped", singles["stopped"])
-    yield compare_tails("the collector is stopped", singles["stopped"], "us", "it is stopped", singles["stopped"])
-    yield compare_tails("an empty function instead", singles["empty"], "us", "it is stopped", singles["stopped"])
+    empty = singles.pop("empty")
+    for what, samples in singles.items():
+        yield compare_tails(what, samples, "us", "an empty function", empty)
 
 
 def _stretch_without(collector: int, untimed: Step, timed: Step) -> list[float]:
