@@ -60,8 +60,8 @@ class Caller:
 
     def time(self, client: str, wire: str, calls: int) -> Sample:
         self.made += WARM_UP + calls
-        *took_ns, interruptions = self._ask("time", client, wire, calls)
-        return Sample(*(one_ns / NS_PER_US for one_ns in took_ns), interruptions)
+        wall_ns, thread_ns, process_ns, interruptions = self._ask("time", client, wire, calls)
+        return Sample(wall_ns / NS_PER_US, thread_ns / NS_PER_US, process_ns / NS_PER_US, interruptions)
 
     def together(self, client: str, calls: int) -> None:
         self.made += calls
@@ -148,3 +148,6 @@ def _running(product: Product, switched_on: str, sink: Sink, server_url: str) ->
             yield Caller(process)
         finally:
             process.kill()
+            assert process.stdin is not None
+            with contextlib.suppress(BrokenPipeError):  # it has not read what it was told last
+                process.stdin.close()
