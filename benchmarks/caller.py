@@ -3,7 +3,8 @@
 Takes the product's name ("" for none), the sink's URL and the server's; then a JSON array per line on stdin, a JSON
 answer per line on stdout:
 
-    ["time", client, wire, calls]   [wall, thread CPU, process CPU, interruptions] of such a block, ns for one call
+    ["time", client, wire, calls]   [wall, thread CPU, process CPU, interruptions] of such a block, ns for one call;
+                                    what a block without calls takes is taken off
     ["together", client, calls]     so many at once, on a stubbed wire: null
     ["flush"]                       calls that the product itself has counted, or null: the sink knows
 
@@ -45,14 +46,20 @@ class Caller:
 
     def _time(self, client_name: str, wire: str, calls: int) -> list[float]:
         client = self._client(client_name, wire)
-        around = self._switched.around
-        with around():
-            client.repeat(WARM_UP)
-        interrupted, before = _interruptions(), _clocks()
-        with around():
+        self._block(client, WARM_UP)
+        empty, interrupted = self._block(client, 0), _interruptions()
+        block = self._block(client, calls)
+        return [
+            *((took_ns - empty_ns) / calls for took_ns, empty_ns in zip(block, empty)),
+            _interruptions() - interrupted,
+        ]
+
+    def _block(self, client: Client, calls: int) -> list[int]:
+        """What it took by each of the clocks."""
+        before = _clocks()
+        with self._switched.around():
             client.repeat(calls)
-        took_ns = [(after - began) / calls for after, began in zip(_clocks(), before)]
-        return [*took_ns, _interruptions() - interrupted]
+        return [after - began for after, began in zip(_clocks(), before)]
 
     def _together(self, client_name: str, calls: int) -> None:
         client = open_client(client_name, None)  # of its own: hundreds of open connections slow its pool down

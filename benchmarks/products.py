@@ -230,7 +230,9 @@ PRODUCTS = (
             *(f"opentelemetry-instrumentation-{name.replace('_', '-')}" for name in OPENTELEMETRY),
         ),
     ),
-    Product("Sentry", "traces_sample_rate=1, a transaction around each block", _sentry, ("sentry-sdk",)),
+    Product(
+        "Sentry", "traces_sample_rate=1, in a transaction, without what an empty one takes", _sentry, ("sentry-sdk",)
+    ),
     Product("ddtrace", "patch() of the clients, an agent's URL", _ddtrace, ("ddtrace",)),
 )
 BY_NAME = {product.name: product for product in PRODUCTS}
