@@ -17,7 +17,7 @@ T = TypeVar("T")
 PATIENCE_S = 60.0
 """When a wait for something that is sure to come is given up. Only a test that fails takes this long."""
 
-END_S = 90.0
+END_S = 120.0
 """The same, for the end of a program: at its exit it may wait for a delivery, and a server for its workers' exits."""
 
 POLL_S = 0.01

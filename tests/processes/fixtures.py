@@ -26,4 +26,4 @@ def wait_long_enough(monkeypatch: pytest.MonkeyPatch) -> None:
 
     A test that is about the time that an exit takes gives one of its own.
     """
-    monkeypatch.setenv("RECOST_SHUTDOWN_FLUSH_TIMEOUT_MS", "30000")
+    monkeypatch.setenv("RECOST_SHUTDOWN_FLUSH_TIMEOUT_MS", "60000")

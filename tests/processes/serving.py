@@ -12,8 +12,8 @@ import urllib3
 from tests.harness import END_S, PATIENCE_S
 from tests.processes.support import program, wait_for_line
 
-PATIENT = ("--graceful-timeout", "60")
-"""Of Gunicorn: a worker that waits for its last delivery for 30 s at the most is not killed after as long."""
+PATIENT = ("--graceful-timeout", "90")
+"""Of Gunicorn: a worker that waits for its last delivery for a minute at the most is not killed after as long."""
 
 
 class Server:

@@ -89,9 +89,14 @@ def settings(kind: str, *, preload: bool) -> list[str]:
     return ["-c", str(CONFIG), "-k", kind, "--threads", str(THREADS[kind]), *["--preload"] * preload, APP]
 
 
-@pytest.mark.parametrize("preload", [False, True], ids=["", "preload"])
 @pytest.mark.parametrize(
-    ("kind", "who"), [("sync", "the application"), ("gthread", "the application"), ("sync", "the hooks")]
+    ("kind", "preload", "who"),
+    [
+        ("sync", False, "the application"),
+        ("gthread", True, "the application"),
+        ("sync", False, "the hooks"),
+        ("sync", True, "the hooks"),
+    ],
 )
 def test_every_call_is_delivered_when_gunicorn_has_stopped(api: Api, kind: str, preload: bool, who: str):
     """On all workers, whoever calls init(): nothing needs to be waited for after a graceful stop."""

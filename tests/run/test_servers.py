@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.harness import END_S, wait_until
+from tests.processes import serving
 from tests.processes.support import ROOT, Api, counts, wait_for_line, wait_until_delivered
 from tests.run.running import started
 
@@ -19,7 +20,7 @@ WORKERS = 2
 APP = "tests.run.app_that_knows_nothing"
 
 PATIENT = {
-    "gunicorn": ("--graceful-timeout", "60"),
+    "gunicorn": serving.PATIENT,
     "uvicorn": ("--timeout-worker-healthcheck", "60"),
 }
 """A worker on a busy machine is not killed for it."""
