@@ -21,6 +21,8 @@ END_S = 120.0
 """The same, for the end of a program: at its exit it may wait for a delivery, and a server for its workers' exits."""
 
 POLL_S = 0.01
+"""Between two looks at a condition, once the first ones were in vain."""
+FIRST_POLL_S = 0.0005
 
 
 def wait_until(
@@ -31,6 +33,7 @@ def wait_until(
 ) -> T:
     """The first true value of ``predicate``. Fails the test, naming ``what``, when none came in time."""
     give_up_at = time.monotonic() + timeout_s
+    pause_s = FIRST_POLL_S
     while True:
         value = predicate()
         if value:
@@ -38,7 +41,8 @@ def wait_until(
         if time.monotonic() >= give_up_at:
             message = f"waited {timeout_s:g} s for {what}; the last look gave {value!r}"
             raise AssertionError(message)
-        time.sleep(poll_s)
+        time.sleep(pause_s)
+        pause_s = min(2 * pause_s, poll_s)
 
 
 def start_child(run: Callable[[], object]) -> int:

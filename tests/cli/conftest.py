@@ -6,6 +6,7 @@ import pytest
 
 from recost_collector import asking
 from tests.cli.hosts import Command
+from tests.collector.hurried import hurry  # noqa: F401 - pytest takes fixtures from here
 from tests.harness import PATIENCE_S
 
 
