@@ -51,9 +51,9 @@ async def loop_lags(seconds):
 def measure(seconds):
     return {"request": requests(seconds), "event loop": asyncio.run(loop_lags(seconds))}
 
-without = measure(1.0)
+without = measure(0.4)
 recost.init(api_key=key, project_id="shop", base_url=base_url, max_batch_size=5, shutdown_flush_timeout_ms=0)
-print(json.dumps([without, measure(2.0)]))
+print(json.dumps([without, measure(1.2)]))  # longer than the second between two windows
 """
 
 

@@ -29,7 +29,7 @@ from recost.ring.files import RingFile
 from recost.ring.layout import HEARTBEAT
 from recost.ring.notices import read_notices
 from tests.harness import END_S, PATIENCE_S, run_child, start_child, wait_for_child, wait_until
-from tests.processes.support import Api, Mail, call, program
+from tests.processes.support import Api, Mail, call, kill_leader, leader, program
 
 GEVENT_PROGRAM = """
 from gevent import monkey; monkey.patch_all()
@@ -150,7 +150,9 @@ def test_a_silent_leader_is_ended_only_when_it_shows_no_life_elsewhere(
         assert wait_for_child(pid) == (0 if turns else -signal.SIGKILL)
         if not turns:
             monkeypatch.setattr(_link, "LOOK_S", 1.0)  # its successor, which was started, is not hung
-            wait_until(lambda: _has_started(link), what="the start of its successor")
+            wait_until(lambda: link.look() or leader(), what="its successor")
+            kill_leader()  # it would stay for a while, and it cannot read this ring, so the link would wait for it
+            wait_until(lambda: _has_started(link), what="the end of its successor's start")
         if turns:
             assert [notice.message.partition(",")[0] for notice in told] == [
                 "a collector runs but does not read the ring of this process"
