@@ -25,32 +25,28 @@ leaks.GRACE_S = 0.5
 SLEEP = [sys.executable, "-c", "import time; time.sleep(60)"]
 """
 
-LEAVE_A_PROCESS = """
-def test_it():
-    print("PID", subprocess.Popen(SLEEP).pid)
-"""
+LEAVING = """
+def test_process():
+    print("PID of process:", subprocess.Popen(SLEEP).pid)
 
-LEAVE_A_DAEMON = """
-def test_it():
-    code = f"import subprocess; print('PID', subprocess.Popen({SLEEP!r}, start_new_session=True).pid)"
+def test_daemon():
+    code = f"import subprocess; print('PID of daemon:', subprocess.Popen({SLEEP!r}, start_new_session=True).pid)"
     subprocess.run([sys.executable, "-c", code], check=True)
-"""
 
-LEAVE_A_DAEMON_KNOWN_BY_ITS_FILE_ONLY = """
-def test_it(place):
+def test_daemon_without_environment(place):
     with open(place.runtime / "lock", "w") as lock:
-        code = f"import subprocess; print('PID', subprocess.Popen({SLEEP!r}, pass_fds=[{lock.fileno()}]).pid)"
+        start = f"subprocess.Popen({SLEEP!r}, pass_fds=[{lock.fileno()}])"
+        code = f"import subprocess; print('PID of daemon_without_environment:', {start}.pid)"
         subprocess.run([sys.executable, "-c", code], check=True, env={}, pass_fds=[lock.fileno()])
-"""
 
-LEAVE_A_FORKED_CHILD = """
-def test_it():
-    print("PID", start_child(lambda: time.sleep(60)))
-"""
+def test_forked():
+    print("PID of forked:", start_child(lambda: time.sleep(60)))
 
-LEAVE_A_CHILD_THAT_NOBODY_WAITED_FOR = """
-def test_it():
-    print("PID", start_child(int))
+def test_not_waited_for():
+    print("PID of not_waited_for:", start_child(int))
+
+def test_that_is_tidy():
+    pass
 """
 
 
@@ -81,24 +77,25 @@ def found(pattern: str, text: str) -> tuple[str, ...]:
     return match.groups()
 
 
-@pytest.mark.skipif(not leaks.PROC.exists(), reason="looks at /proc")
-@pytest.mark.parametrize(
-    "test",
-    [
-        pytest.param(LEAVE_A_PROCESS, id="process"),
-        pytest.param(LEAVE_A_DAEMON, id="daemon"),
-        pytest.param(LEAVE_A_DAEMON_KNOWN_BY_ITS_FILE_ONLY, id="daemon_without_environment"),
-        pytest.param(LEAVE_A_FORKED_CHILD, id="forked"),
-        pytest.param(LEAVE_A_CHILD_THAT_NOBODY_WAITED_FOR, id="not_waited_for"),
-    ],
-)
-def test_a_test_that_leaves_a_process_fails_with_its_pid_and_ends_it(tmp_path: Path, test: str):
-    ran = run_pytest(tmp_path, test)
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
+    """A run of tests that each leave a process, and of one that does not."""
+    return run_pytest(tmp_path_factory.mktemp("left"), LEAVING)
 
-    assert ran.returncode == pytest.ExitCode.TESTS_FAILED, ran.stdout
-    pid = int(found(r"PID (\d+)", ran.stdout)[0])
-    assert f"process {pid}:" in ran.stdout
+
+@pytest.mark.skipif(not leaks.PROC.exists(), reason="looks at /proc")
+@pytest.mark.parametrize("what", ["process", "daemon", "daemon_without_environment", "forked", "not_waited_for"])
+def test_a_test_that_leaves_a_process_fails_with_its_pid_and_ends_it(left: subprocess.CompletedProcess[str], what: str):
+    assert left.returncode == pytest.ExitCode.TESTS_FAILED, left.stdout
+    pid = int(found(rf"PID of {what}: (\d+)", left.stdout)[0])
+    told = left.stdout.partition(f"ERROR at teardown of test_{what} ")[2].partition("ERROR at")[0]
+    assert f"process {pid}:" in told, left.stdout
     wait_until(lambda: is_gone(pid), what=f"{pid} to be gone")
+
+
+@pytest.mark.skipif(not leaks.PROC.exists(), reason="looks at /proc")
+def test_nobody_else_fails_for_what_a_test_leaves(left: subprocess.CompletedProcess[str]):
+    assert found(r"(\d+) passed, (\d+) errors", left.stdout) == ("6", "5")
 
 
 def test_a_test_that_leaves_a_thread_fails(tmp_path: Path):
