@@ -150,7 +150,7 @@ def test_a_silent_leader_is_ended_only_when_it_shows_no_life_elsewhere(
         assert wait_for_child(pid) == (0 if turns else -signal.SIGKILL)
         if not turns:
             monkeypatch.setattr(_link, "LOOK_S", 1.0)  # its successor, which was started, is not hung
-            wait_until(lambda: link.look() or leader(), what="its successor")
+            wait_until(lambda: _leader_after_a_look(link), what="its successor")
             kill_leader()  # it would stay for a while, and it cannot read this ring, so the link would wait for it
             wait_until(lambda: _has_started(link), what="the end of its successor's start")
         if turns:
@@ -185,6 +185,11 @@ def _show_life(directory: str) -> None:
     before = sign_of_life(directory)
     while sign_of_life(directory) == before:
         show_life(directory)
+
+
+def _leader_after_a_look(link: Link) -> Leader | None:
+    link.look()
+    return leader()
 
 
 def _has_started(link: Link) -> bool:

@@ -85,7 +85,7 @@ def test_a_fork_waits_for_a_collector_that_has_only_just_begun(directory: str, m
     """Amid its work the child could use no SQLite. Its thread may work before whoever started it goes on."""
     began, forking, done = threading.Event(), threading.Event(), list[str]()
 
-    def work_for_longer_than_a_fork_takes(*_: object) -> None:
+    def work_for_longer_than_a_fork_takes(*_arguments: object) -> None:
         began.set()
         forking.wait()
         for _ in range(200):
