@@ -33,7 +33,7 @@ def _together(server: str, cells: list[Result]) -> list[str]:
     ran = [cell for cell in cells if cell.verdict != UNAVAILABLE]
     wrong = sum(not cell.holds for cell in ran)
     runs = f"{len(ran)}" + f", **{wrong} not whole**" * bool(wrong)
-    modes = "; ".join(dict.fromkeys(cell.mode for cell in cells))
+    modes = "; ".join(dict.fromkeys(cell.mode.partition(",")[0] for cell in cells))
     sums = (sum(cell.made for cell in ran), sum(cell.delivered for cell in ran), sum(cell.in_flight for cell in ran))
     return [server, modes, runs, *(f"{count:,}" for count in sums)]
 
