@@ -29,6 +29,20 @@ def test_every_file_and_function_that_is_named_is_there(document: Path):
     assert [(file, name) for file, name in named if not is_there(ROOT / file, name)] == []
 
 
+def test_every_file_of_the_way_of_a_call_is_there():
+    """ARCHITECTURE's first block: names after a comma are beside the first."""
+    _, block, _ = (ROOT / "ARCHITECTURE.md").read_text("utf-8").split("```", 2)
+    lines = [re.split(r"\s{2,}", line)[0].split(", ") for line in block.splitlines() if re.match(r"\w", line)]
+    named = [Path(first).parent / Path(name).name for first, *others in lines for name in (first, *others)]
+    assert len(named) > 20
+    assert [str(file) for file in named if not (ROOT / file).exists()] == []
+
+
+def test_decisions_are_numbered_once_and_in_order():
+    numbers = re.findall(r"^\*\*(\d+)\. ", (ROOT / "ARCHITECTURE.md").read_text("utf-8"), re.MULTILINE)
+    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
+
+
 def test_ten_behaviours_have_a_place():
     rows = [line for line in (ROOT / "CONTRIBUTING.md").read_text("utf-8").splitlines() if line.startswith("| ")]
     assert len([row for row in rows if any(name for _, name in PLACE.findall(row.rpartition(" | ")[2]))]) == 10
