@@ -61,7 +61,7 @@ def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -
     command = commands.add_parser(
         "doctor",
         help="what is wrong with this host, and what to do; what is in every ring",
-        description="Examines this host, or with --rings the ring files as they lie there. Changes nothing.",
+        description="Examines this host, or with --rings the ring files as they lie there. Leaves all as it was.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
