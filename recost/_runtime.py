@@ -26,6 +26,7 @@ from recost.event import CallEvent, LlmEvent, encode
 from recost.llm import marks
 from recost.llm.marks import current_mark
 from recost.ring.files import RingFile
+from recost.ring.writer import Writer
 from recost.tags import current_use, tag_here
 
 
@@ -76,18 +77,18 @@ class Runtime:
         """Publish one finished call. Takes microseconds; what does not fit is counted. False: disposed meanwhile."""
         if self.recorder.is_closed:
             return False
-        mark = current_mark() if marks.were_made else None
         if event.netloc not in self._captured and self._excluded(event):
-            if mark is not None:
-                mark.is_excluded = True
-            return True
-        if mark is not None and mark.is_open:
-            mark.carrier, event.is_llm, event.tag = event, True, mark.tag
+            return _leave_out()
+        if marks.were_made:
+            _mark(event)
         # Of the call: its tag's block ends on the thread and in the task that made it.
         if self._tags_routes or current_use() is not None:
             event.tag = event.tag or tag_here(or_route=self._tags_routes)
-        if not self._publish(event):
+        payload, writer = encode(event), self.recorder.writer
+        if (writer is None or not writer.offer(payload)) and not self._offer_slowly(payload, writer):
             return False
+        if not self._looks_from_ns < event.at_ns + event.duration_ns < self._looks_until_ns:
+            self._look(event)
         if self._tells:
             tell_call(event)
         return True
@@ -97,8 +98,11 @@ class Runtime:
         if self.recorder.is_closed:
             return False
         event.tag = event.tag or tag_here(or_route=self._tags_routes)
-        if not self._publish(event):
+        payload, writer = encode(event), self.recorder.writer  # from here on as above: a shared step is dear when cold
+        if (writer is None or not writer.offer(payload)) and not self._offer_slowly(payload, writer):
             return False
+        if not self._looks_from_ns < event.at_ns + event.duration_ns < self._looks_until_ns:
+            self._look(event)
         if self._tells:
             tell_llm(event)
         return True
@@ -134,17 +138,14 @@ class Runtime:
             return True  # nobody would answer; ``_in_process.end`` does the work
         return self.flush(timeout_s, again=False)
 
-    def _publish(self, event: Union[CallEvent, LlmEvent]) -> bool:
-        payload = encode(event)
-        writer = self.recorder.writer
-        taken = writer is not None and writer.offer(payload)
-        if not taken and not self._here_to_record().recorder.offer_slowly(payload, writer):
-            return False
+    def _offer_slowly(self, payload: bytes, writer: Optional[Writer]) -> bool:
+        return self._here_to_record().recorder.offer_slowly(payload, writer)
+
+    def _look(self, event: Union[CallEvent, LlmEvent]) -> None:
+        """Once a second, or when somebody has put the clock back."""
         ended_ns = event.at_ns + event.duration_ns
-        if not self._looks_from_ns < ended_ns < self._looks_until_ns:  # the former: somebody may put the clock back
-            self._looks_from_ns, self._looks_until_ns = ended_ns - LOOK_NS, ended_ns + LOOK_NS
-            self.recorder.look_from_event_path()
-        return True
+        self._looks_from_ns, self._looks_until_ns = ended_ns - LOOK_NS, ended_ns + LOOK_NS
+        self.recorder.look_from_event_path()
 
     def _here_to_record(self) -> Runtime:
         return self if self.ours[0] else adopt(self.here())
@@ -181,6 +182,19 @@ def record_llm(event: LlmEvent) -> bool:
         newer = current
         runtime = newer if newer is not runtime else None
     return runtime is not None
+
+
+def _leave_out() -> bool:
+    mark = current_mark()
+    if mark is not None:
+        mark.is_excluded = True
+    return True
+
+
+def _mark(event: CallEvent) -> None:
+    mark = current_mark()
+    if mark is not None and mark.is_open:
+        mark.carrier, event.is_llm, event.tag = event, True, mark.tag
 
 
 def adopt(runtime: Runtime) -> Runtime:
