@@ -14,6 +14,9 @@ from recost_collector.exporters.ndjson import NdjsonExporter
 from tests.exporters.support import StubLease, file_destination, lines_of, make_frame, outcome_of, retry_of
 from tests.harness import start_child, wait_for_child
 
+EACH = 40
+"""Frames that one of several collectors delivers, beside the others."""
+
 
 def test_a_file_that_moves_aside_while_we_open_it_is_left_alone(path, exporter):
     """Another collector rotates between our opening the file and our lock on it."""
@@ -93,19 +96,19 @@ def test_collectors_of_two_containers_share_a_file(path, tmp_path):
     """Each with a state directory of its own, all appending at once: every line is whole and there once."""
     children = []
     for collector in range(4):
-        frames = [make_frame(b'{"collector":%d,"n":%d,"filler":"%s"}' % (collector, n, b"x" * n)) for n in range(100)]
+        frames = [make_frame(b'{"collector":%d,"n":%d,"filler":"%s"}' % (collector, n, b"x" * n)) for n in range(EACH)]
         exporter = NdjsonExporter(file_destination(path), StubLease(tmp_path / f"state{collector}"))
         children.append(start_child(lambda e=exporter, f=frames: export_all(e, f)))
     assert [wait_for_child(child) for child in children] == [0] * 4
     windows = [json.loads(line) for line in lines_of(path)]
     for collector in range(4):
-        assert [window["n"] for window in windows if window["collector"] == collector] == list(range(100))
+        assert [window["n"] for window in windows if window["collector"] == collector] == list(range(EACH))
 
 
 def test_collectors_that_rotate_under_each_other_break_no_line(path, tmp_path):
     children = []
     for collector in range(3):
-        frames = [make_frame(b'{"collector":%d,"n":%d}' % (collector, n)) for n in range(100)]
+        frames = [make_frame(b'{"collector":%d,"n":%d}' % (collector, n)) for n in range(EACH)]
         destination = file_destination(path, file_max_bytes=100)
         exporter = NdjsonExporter(destination, StubLease(tmp_path / f"state{collector}"))
         children.append(start_child(lambda e=exporter, f=frames: export_all(e, f)))
