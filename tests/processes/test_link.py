@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import sys
+from collections.abc import Callable
 from types import FrameType
 
 import pytest
@@ -99,17 +100,8 @@ def test_a_hung_leader_is_ended_where_a_sandbox_refuses_pidfds(monkeypatch: pyte
 def test_a_look_on_a_request_waits_for_no_leader_to_make_room(
     directory: str, ring: RingFile, monkeypatch: pytest.MonkeyPatch
 ):
-    with Mail() as leads, Mail() as asked, Mail() as over:
-
-        def lead_and_stay() -> None:
-            signal.signal(HANDOVER_SIGNAL, lambda *_: asked.put())
-            assert try_lock(open_lock(directory, LEADER_LOCK))
-            leads.put()
-            over.wait()
-
-        pid = start_child(lead_and_stay)
-        leads.wait()
-        write_leader(directory, Leader(pid, process_start(pid), pid_namespace(), "0", "spawned", 1, ""))
+    with Mail() as asked, Mail() as over:
+        pid = _start_leader(directory, over, asked.put)
         link = Link(directory, ring, may_start=True, report=lambda _: None)
         ring.words[HEARTBEAT] += 1
         monkeypatch.setattr(_link, "HANDOVER_S", 600.0)
@@ -131,16 +123,8 @@ def test_a_silent_leader_is_ended_only_when_it_shows_no_life_elsewhere(
     monkeypatch.setattr(_link, "LOOK_S", 0.0)  # any number of looks counts, however fast they come
     monkeypatch.setattr(_link, "HANDOVER_S", 0.1)
     told: list[Notice] = []
-    with Mail() as leads, Mail() as over:
-
-        def lead() -> None:
-            assert try_lock(open_lock(directory, LEADER_LOCK))
-            leads.put()
-            over.wait()
-
-        pid = start_child(lead)
-        leads.wait()
-        write_leader(directory, Leader(pid, process_start(pid), pid_namespace(), "0", "spawned", 1, ""))
+    with Mail() as over:
+        pid = _start_leader(directory, over)
         link = Link(directory, ring, may_start=True, report=told.append)
         for _ in range(3 * _link.SILENT_LOOKS):
             if turns:
@@ -185,6 +169,22 @@ def _show_life(directory: str) -> None:
     before = sign_of_life(directory)
     while sign_of_life(directory) == before:
         show_life(directory)
+
+
+def _start_leader(directory: str, over: Mail, on_handover: Callable[[], object] = lambda: None) -> int:
+    """A process that leads, of an old version, and does nothing before it is ``over``. Gives its pid."""
+    with Mail() as leads:
+
+        def lead() -> None:
+            signal.signal(HANDOVER_SIGNAL, lambda *_: on_handover())
+            assert try_lock(open_lock(directory, LEADER_LOCK))
+            leads.put()
+            over.wait()
+
+        pid = start_child(lead)
+        leads.wait()
+    write_leader(directory, Leader(pid, process_start(pid), pid_namespace(), "0", "spawned", 1, ""))
+    return pid
 
 
 def _leader_after_a_look(link: Link) -> Leader | None:
