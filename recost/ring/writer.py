@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import collections
+import contextlib
 import sys
 import zlib
 from types import FrameType
@@ -165,8 +166,10 @@ class Writer:
         return True
 
     def _give_back(self, record: Record) -> None:
-        if self._turn.get(0) is record:
-            del self._turn[0]
+        # Others may be giving it back, too: so no call between look and deletion, for at one, threads change.
+        with contextlib.suppress(KeyError):
+            if self._turn[0] is record:
+                del self._turn[0]
 
     def _store_deferred(self) -> None:
         while self._deferred:

@@ -48,6 +48,16 @@ def at_vertex(client: Any) -> Any:
     return genai.Client(vertexai=True, project="p", location="us-central1", credentials=key, http_options=options)
 
 
+def ask_vertex(client: Any) -> None:
+    other = at_vertex(client)  # held until the answer is there: it closes its connections when it is dropped
+    other.models.generate_content(**ASK)
+
+
+def read_vertex(client: Any) -> None:
+    other = at_vertex(client)
+    assert len(list(other.models.generate_content_stream(**ASK))) == 2
+
+
 def weather() -> str:
     """Tells the weather."""
     return "fine"
@@ -96,10 +106,8 @@ STYLES = [
     Style("chats.send_message", chat, usd=USD),
     Style("embed_content", lambda c: c.models.embed_content(model="gemini-embedding-001", contents="q")),
     Style("stream, read to its end", lambda c: list(c.models.generate_content_stream(**ASK)), usd=USD),
-    Style("generate_content at Vertex", lambda c: at_vertex(c).models.generate_content(**ASK), usd=USD),
-    Style(
-        "stream at Vertex, read to its end", lambda c: list(at_vertex(c).models.generate_content_stream(**ASK)), usd=USD
-    ),
+    Style("generate_content at Vertex", ask_vertex, usd=USD),
+    Style("stream at Vertex, read to its end", read_vertex, usd=USD),
     Style("stream, closed amid it", break_off, "broken_off", BEGUN_USD),
     Style("stream, left with `break`", forget, "broken_off", BEGUN_USD),
     Style("stream that is cut", cut, "failed", BEGUN_USD),

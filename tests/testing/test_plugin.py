@@ -214,7 +214,7 @@ def test_a_test_that_is_over_its_budget_fails_with_a_table(run: Run, workers: li
     assert "over budget: 3 calls, max_calls=2" in text
     assert "over budget: 2.00 cents, max_cost_cents=1.5" in text
     assert "over budget: not in allow=['*.openai.com']: api.stripe.com" in text
-    assert "over budget: 1 calls, max_calls=0" in text
+    assert "over budget: 1 call, max_calls=0" in text
     result.stdout.fnmatch_lines(
         [
             "*call * status  provider  endpoint * cents",
@@ -247,7 +247,7 @@ def test_calls_to_stand_ins_are_left_out_by_an_option(run: Run):
 def test_a_failure_of_the_test_s_own_stays_and_shows_the_calls(run: Run):
     result = run("test_fails_itself", FAILS_ITSELF, "-rs")
     result.assert_outcomes(failed=1, skipped=1)
-    result.stdout.fnmatch_lines(["E  *AssertionError: of its own", "*Captured recost call*", "over budget: 1 calls*"])
+    result.stdout.fnmatch_lines(["E  *AssertionError: of its own", "*Captured recost call*", "over budget: 1 call,*"])
 
 
 @pytest.mark.parametrize("workers", [[], ["-n", "1"]], ids=["", "xdist"])
