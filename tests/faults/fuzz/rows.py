@@ -26,8 +26,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from recost import event
-from recost_collector import drain, leading, spool, spool_rows
+from recost_collector import aggregate, drain, leading, spool, spool_rows
 from recost_collector.exporters import ndjson
 from tests.faults.fuzz import files, rings, sessions, spools
 from tests.faults.row import Place, Row, Trial
@@ -65,7 +64,7 @@ Batch = Callable[[Place], AbstractContextManager[Attempt]]
 
 
 def in_rings(trial: Trial) -> None:
-    _fuzz(trial, rings.rings, lambda: _forget("UNDECODABLE", event))
+    _fuzz(trial, rings.rings, lambda: _forget("UNDECODABLE", aggregate))
 
 
 def in_sessions(trial: Trial) -> None:
