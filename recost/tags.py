@@ -8,7 +8,7 @@ frameworks run the halves of a generator in different threads.  So what is enter
 each end removes its own link wherever that is, and one that finds none has nothing to do.  ``feature_tag`` keeps
 nothing: any number of threads and tasks use one instance at the same time.
 
-State: ``_feature`` (feature_tag), ``origin`` (the integrations in ``recost.frameworks`` and ``recost.workers``).
+State: ``_feature`` (feature_tag), ``origin`` (the integrations in ``recost.frameworks``).
 """
 
 from __future__ import annotations

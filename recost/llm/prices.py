@@ -21,7 +21,7 @@ from recost.llm.aliases import SELF_HOSTED, canonical
 from recost.llm.overrides import WANT, Given, Overrides
 from recost.llm.quick import Quick, quick_of, quick_pico
 from recost.llm.rates import Steps, cost_pico, read_steps
-from recost.llm.table import Table
+from recost.llm.table import NO_PRICES, Table
 from recost.llm.tokens import PICO
 from recost.llm.usage import Usage, normalise, tier_of
 
@@ -70,6 +70,7 @@ class Counts(msgspec.Struct, gc=False):
     odd: int = 0
     """Values in usages that had to be corrected."""
     faults: int = 0
+    """Bugs of ours that were contained."""
 
 
 class PriceList:
@@ -170,8 +171,10 @@ def estimate_cost(provider: str, model: str, usage: object, *, service_tier: Opt
         tier = tier_of(service_tier) if service_tier else read.tier
         counts.odd += read.odd
         return prices.cost(provider, model, read, tier).pico / PICO
-    except Exception:  # noqa: BLE001 - a user's program must not fail because of us
+    except Exception:
         counts.faults += 1
+        if counts.faults == 1:
+            logger.warning("a call could not be priced and counts as 0, more may follow", exc_info=True)
         return 0.0
 
 
@@ -206,8 +209,13 @@ def price_list() -> PriceList:
 
 
 def _open_table() -> Table:
-    with open(TABLE, "rb") as file:
-        return Table(file.read())
+    """An empty one where it cannot be read: that is told once, and then every model is one without a price."""
+    loader: Any = __spec__.loader  # the package may be in an archive
+    try:
+        return Table(loader.get_data(TABLE))
+    except (OSError, msgspec.MsgspecError) as error:
+        logger.warning("the price table cannot be read, install recost anew: %s: %s", TABLE, error)
+        return Table(NO_PRICES)
 
 
 def _read_file(path: str, setting: str) -> Given:

@@ -76,6 +76,9 @@ class File(msgspec.Struct):
     providers: dict[str, msgspec.Raw]
 
 
+NO_PRICES = b'{"source": "", "taken": "", "notice": [], "providers": {}}'
+
+
 class Table:
     """The file, opened. A provider is decoded when a model of it is first asked for: a program knows few of them."""
 

@@ -69,8 +69,10 @@ def track(  # noqa: PLR0913, PLR0917 - another SDK's signature, which programs a
             event.metadata = contained(_to_json, metadata) or ""
         if not _runtime.record_llm(event):
             _drop()
-    except Exception:  # noqa: BLE001 - a user's program must not fail because of us
+    except Exception:
         counts.faults += 1
+        if counts.faults == 1:
+            logger.warning("a tracked call could not be taken and is lost, more may follow", exc_info=True)
 
 
 def _to_event(provider: object, model: object, tokens: tuple[Any, Any], cost: Any, latency_ms: Any) -> LlmEvent:
