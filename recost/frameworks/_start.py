@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import importlib
+import warnings
 from types import ModuleType
-from typing import NamedTuple, Optional
+from typing import Any, Callable, NamedTuple, Optional, TypeVar, cast
 
 from recost import _runtime
 from recost.config import Keywords, RecostConfig
 from recost.handle import RecostHandle, init, is_chosen
+
+Init = TypeVar("Init", bound=Callable[..., None])
 
 
 class Started(NamedTuple):
@@ -22,6 +26,17 @@ def start(config: Optional[RecostConfig], settings: Keywords) -> Started:
     if config is None and not settings and is_chosen():
         return Started(RecostHandle(_runtime.current), is_own=False)
     return Started(init(config, **settings), is_own=True)
+
+
+def deprecated(init_of_new: Init, old: str, new: str) -> Init:
+    """An ``__init__`` with the same signature that says so."""
+
+    @functools.wraps(init_of_new)
+    def wrapper(*args: Any, **kwargs: Any) -> None:
+        warnings.warn(f"{old} is deprecated: use {new}", DeprecationWarning, stacklevel=2)
+        init_of_new(*args, **kwargs)
+
+    return cast("Init", wrapper)
 
 
 def need(module: str, extra: str) -> ModuleType:

@@ -9,12 +9,11 @@ captured.  The router writes into that same scope later, so a middleware in betw
 from __future__ import annotations
 
 import functools
-import warnings
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
 from typing import TYPE_CHECKING, Any, Optional
 
 from recost.config import Keywords, RecostConfig
-from recost.frameworks._start import need, start
+from recost.frameworks._start import deprecated, need, start
 from recost.handle import RecostHandle
 from recost.tags import origin
 
@@ -81,9 +80,7 @@ class RecostMiddleware:
 class ReCost(RecostMiddleware):
     """Deprecated: the old name of ``RecostMiddleware``."""
 
-    def __init__(self, app: App, config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) -> None:
-        warnings.warn("ReCost is deprecated: use RecostMiddleware", DeprecationWarning, stacklevel=2)
-        super().__init__(app, config, **settings)
+    __init__ = deprecated(RecostMiddleware.__init__, "ReCost", "RecostMiddleware")
 
 
 def template_of(scope: Scope) -> Optional[str]:

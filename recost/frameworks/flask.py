@@ -7,12 +7,11 @@ A request costs one contextvar, which holds its rule until the response is throu
 
 from __future__ import annotations
 
-import warnings
 from typing import TYPE_CHECKING, Any, Optional
 
 from recost.config import Keywords, RecostConfig
 from recost.frameworks._running import Running
-from recost.frameworks._start import need, start
+from recost.frameworks._start import deprecated, need, start
 from recost.handle import RecostHandle
 
 if TYPE_CHECKING:
@@ -76,8 +75,4 @@ class RecostExtension:
 class ReCost(RecostExtension):
     """Deprecated: the old name of ``RecostExtension``."""
 
-    def __init__(
-        self, app: Optional[Flask] = None, config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]
-    ) -> None:
-        warnings.warn("ReCost is deprecated: use RecostExtension", DeprecationWarning, stacklevel=2)
-        super().__init__(app, config, **settings)
+    __init__ = deprecated(RecostExtension.__init__, "ReCost", "RecostExtension")
