@@ -54,10 +54,12 @@ class HttpsExporter:
             raise result
 
     def close(self) -> None:
-        if self._pool is not None:
+        manager, self._pool = self._pool, None
+        if manager is not None:
             with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):  # it is going away
-                self._pool.clear()
-            self._pool = None
+                for key in manager.pools.keys():  # noqa: SIM118 - no dict; ``clear`` leaves it to finalizers
+                    manager.pools[key].close()  # which an exiting interpreter does not run
+                manager.clear()
 
     def _post(self, frame: Frame) -> Answer:
         if self._pool is None:
