@@ -84,6 +84,9 @@ def _file_destination(settings: RecostConfig, suffix: str, environ: Mapping[str,
 
 
 def _quoted(path: str) -> str:
+    """For a URL. A path that begins with a drive gets a slash before it, as is usual."""
+    path = path.replace(os.sep, "/")
+    path = path if path.startswith("/") else f"/{path}"
     return "".join(chr(byte) if byte in UNQUOTED else f"%{byte:02X}" for byte in os.fsencode(path)).rstrip("/")
 
 

@@ -13,7 +13,7 @@ import contextlib
 import os
 from typing import Callable
 
-from recost._system import at_fork
+from recost.system import at_fork
 
 _noted: dict[int, tuple[int, int, int]] = {}
 """By number: device and inode, for the number may be another file's by now, and the pid of who opened it."""

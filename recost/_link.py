@@ -33,6 +33,7 @@ from recost.ring.layout import (
     WORD_MASK,
 )
 from recost.ring.notices import read_notices
+from recost.system import keep_signals_from_this_thread
 
 LOOK_S = 1.0
 SILENT_LOOKS = 10
@@ -145,8 +146,7 @@ class Link:
         return True
 
     def _watch(self, on_look: Callable[[], None]) -> None:
-        # A program that takes signals with sigwait() or a signalfd blocks them in the threads that it knows of.
-        signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals() - OF_THIS_THREAD)
+        keep_signals_from_this_thread(but=OF_THIS_THREAD)
         self._is_watched = True
         while not self._stopped:
             on_look()

@@ -22,6 +22,7 @@ from recost.ring.layout import CLOSED, FLUSH_AT_MS, FLUSH_NONE, FLUSH_SIZE, FLUS
 from recost.ring.sentinel import new_sentinel
 from recost.ring.upkeep import Condition, Upkeep
 from recost.ring.writer import Writer
+from recost.system import user_id
 
 LOOK_NS = 1_000_000_000
 
@@ -44,7 +45,7 @@ class Recorder:
         self._kept = Kept(troubles, self._try_to_open)
         self._upkeep: Optional[Upkeep] = None
         self._gauges = Gauges(troubles, tell_flushes=settings.debug)
-        self._euid = os.geteuid()
+        self._euid = user_id()
         self._looks_seen = -1
         self._last_flush = (FLUSH_NONE, 0, 0)
 
@@ -138,7 +139,7 @@ class Recorder:
                 return  # the last: a signal handler or finalizer made a call while we are at it
             self._is_opening = True
             try:
-                self._euid = os.geteuid()  # a server may have dropped its privileges since init()
+                self._euid = user_id()  # a server may have dropped its privileges since init()
                 ring = make_ring(self._settings, self._troubles)
                 if ring is not None:
                     self._use(ring)
@@ -168,7 +169,7 @@ class Recorder:
         """See whether the ring is still ours and as it was made. False: it was not, and is replaced or let go."""
         upkeep = self._upkeep
         condition: Condition = "sound" if upkeep is None else upkeep.look()
-        if condition == "sound" and os.geteuid() == self._euid:
+        if condition == "sound" and user_id() == self._euid:
             return True
         with self._opening:
             if upkeep is self._upkeep:  # no other thread was faster
@@ -212,9 +213,3 @@ class Recorder:
             self._gauges.look(ring.words)
             ring.words[CLOSED] = 1
         self.let_go()
-        if not ring.lock_is_ours():
-            _unmappable.append(ring)
-
-
-_unmappable: list[RingFile] = []
-"""Rings whose descriptors the application has closed: unmapping one would close whatever has its number now."""

@@ -18,7 +18,6 @@ from recost._forks import close_copies
 from recost._gauges import tell_call, tell_llm
 from recost._link import Link
 from recost._recorder import LOOK_NS, Recorder
-from recost._system import at_fork
 from recost._troubles import Troubles
 from recost.config import RecostConfig
 from recost.errors import RecostError
@@ -27,6 +26,7 @@ from recost.llm import marks
 from recost.llm.marks import current_mark
 from recost.ring.files import RingFile
 from recost.ring.writer import Writer
+from recost.system import at_fork
 from recost.tags import current_use, tag_here
 
 

@@ -15,13 +15,13 @@ import importlib.util
 import os
 import signal
 import sys
-from typing import NamedTuple, Optional
+from typing import Any, NamedTuple, Optional
 
 from recost._forks import open_unshared
 from recost._native import native
-from recost._system import fcntl, missing
-from recost.leader import SPAWN_LOCK, has_leader, open_lock, try_lock, unlock
+from recost.leader import SPAWN_LOCK, has_leader, open_lock
 from recost.paths import absolute
+from recost.system import SHARES, moved_up, try_lock, unlock
 
 SPAWN_FD, PIPE_FD = 3, 4
 """Where the collector finds the spawn lock, and its end of the pipe."""
@@ -31,7 +31,7 @@ LOW_NUMBERS = 16
 
 
 # gevent's would make a hub on our thread, and make the start of a process wait for it.
-if not missing():
+if SHARES:
     _posix_spawn = native("posix", "posix_spawn")
     _waitpid = native("posix", "waitpid")
     _poll = native("select", "poll")
@@ -61,7 +61,7 @@ class SpawnLock:
     """The right to look for a leader and to start one. ``taken`` is False when another worker has it."""
 
     def __init__(self, directory: str) -> None:
-        (fd,) = open_unshared(lambda: (_moved_up(open_lock(directory, SPAWN_LOCK)),))
+        (fd,) = open_unshared(lambda: (moved_up(open_lock(directory, SPAWN_LOCK), LOW_NUMBERS),))
         self.descriptor = Descriptor(fd, _inode(fd))
         self.directory = directory
         self._owner_pid = os.getpid()
@@ -185,8 +185,7 @@ def _spawn(lock_fd: int, pipe_fd: int, directory: str) -> int:
         raise FileNotFoundError(
             f"no Python interpreter, or no package recost_collector: sys.executable={sys.executable}"
         )
-    script = os.path.join(os.path.dirname(launcher.origin), "launch.py")
-    argv = [interpreter, "-I", "-S", "-B", script, directory, *import_paths()]
+    argv = [interpreter, "-I", "-S", "-B", *_script(launcher.origin, launcher.loader), directory, *import_paths()]
     pid: int = _posix_spawn(
         interpreter,
         argv,
@@ -204,15 +203,14 @@ def _spawn(lock_fd: int, pipe_fd: int, directory: str) -> int:
     return pid
 
 
+def _script(package: str, loader: Any) -> list[str]:
+    """The collector's first file; as text where the package is in an archive, which no interpreter opens a file in."""
+    path = os.path.join(os.path.dirname(package), "launch.py")
+    return [path] if os.path.isfile(path) else ["-c", loader.get_data(path).decode("utf-8")]
+
+
 def _open_pipe() -> tuple[int, ...]:
-    return tuple(map(_moved_up, os.pipe()))
-
-
-def _moved_up(fd: int) -> int:
-    try:
-        return int(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS))
-    finally:
-        os.close(fd)
+    return tuple(moved_up(fd, LOW_NUMBERS) for fd in os.pipe())
 
 
 def _inode(fd: int) -> tuple[int, int]:

@@ -12,9 +12,9 @@ from recost import _in_process, _runtime
 from recost._capture import add_sink, patch_imported, patch_now, remove_sink
 from recost._native import new_rlock
 from recost._runtime import Runtime
-from recost._system import at_fork, missing
 from recost.config import Keywords, RecostConfig, differing, resolve, warn_of_unread_variables
 from recost.ring.layout import FLUSH_NONE, FLUSH_OK
+from recost.system import SHARES, at_fork, has_locks, lacking
 from recost.wire import FlushStatus
 
 if TYPE_CHECKING:
@@ -136,15 +136,19 @@ def flush(timeout: float = 5.0) -> bool:
 
 
 def _if_possible(settings: RecostConfig) -> RecostConfig:
-    """Switched off, with one warning for the life of the process, on a system that rings cannot be made on."""
+    """With a collector of its own where processes cannot share one; switched off where no file can be locked."""
     global _has_warned  # noqa: PLW0603 - module state
-    lacking = missing()
-    if not lacking or not settings.enabled:
+    if SHARES or not settings.enabled:
         return settings
-    if not _has_warned:
+    if not has_locks():
+        if not _has_warned:
+            logger.warning("nothing is captured, this system lacks %s", lacking())
         _has_warned = True
-        logger.warning("nothing is captured, this system (Windows?) lacks %s; use WSL or a container", lacking)
-    return RecostConfig(enabled=False)
+        return RecostConfig(enabled=False)
+    if settings.collector == "external" and not _has_warned:
+        _has_warned = True
+        logger.warning('collector="external" counts as "thread", processes share no collector here: no %s', lacking())
+    return settings.replace(collector="thread")
 
 
 def _import_what_is_missing(settings: RecostConfig) -> None:

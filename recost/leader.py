@@ -16,9 +16,9 @@ from typing import Literal, Optional
 import msgspec
 
 from recost._forks import open_unshared
-from recost._system import fcntl
 from recost.event import UNDECODABLE
 from recost.origins import pid_namespace, process_start
+from recost.system import AT_ONCE, CLOSELY, try_lock, unlock
 
 LEADER_LOCK = "leader.lock"
 LEADER_INFO = "leader.json"
@@ -70,7 +70,7 @@ def write_leader(directory: str, leader: Leader) -> None:
     path = os.path.join(directory, LEADER_INFO)
     unfinished = f"{path}~"  # one name for all leaders: what a killed one leaves there, the next one writes over
     packed = msgspec.json.encode(leader)
-    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | CLOSELY, 0o600)
     try:
         os.write(fd, packed)
     except OSError as exc:
@@ -80,14 +80,14 @@ def write_leader(directory: str, leader: Leader) -> None:
         return
     finally:
         os.close(fd)
-    os.rename(unfinished, path)
+    os.replace(unfinished, path)
 
 
 def _write_over(path: str, packed: bytes) -> None:
     """Into the room that the last leader's description takes."""
-    fd = os.open(path, os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = os.open(path, os.O_WRONLY | CLOSELY)
     try:
-        os.pwrite(fd, packed.ljust(os.fstat(fd).st_size), 0)
+        os.write(fd, packed.ljust(os.fstat(fd).st_size))
     finally:
         os.close(fd)
 
@@ -109,21 +109,7 @@ def sign_of_life(directory: str) -> int:
 def open_lock(directory: str, name: str) -> int:
     """A descriptor of a lock file, made when missing; not inherited by programs that are executed."""
     path = os.path.join(directory, name)
-    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-
-
-def try_lock(fd: int) -> bool:
-    """Take the lock without waiting. False: somebody else has it."""
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def unlock(fd: int) -> None:
-    """Free the lock for every copy of ``fd``, those that a concurrent fork has leaked included."""
-    fcntl.flock(fd, fcntl.LOCK_UN)
+    return os.open(path, os.O_RDWR | os.O_CREAT | CLOSELY, 0o600)
 
 
 def has_leader(directory: str) -> bool:
@@ -144,7 +130,7 @@ def has_leader(directory: str) -> bool:
 def wake_leader(directory: str) -> None:
     """Make the collector turn now instead of at its next poll. Without a collector nothing happens."""
     try:
-        fd = os.open(os.path.join(directory, WAKE), os.O_WRONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        fd = os.open(os.path.join(directory, WAKE), os.O_WRONLY | AT_ONCE | CLOSELY)
     except OSError:  # nobody reads it, or nobody ever led here
         return
     try:

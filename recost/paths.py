@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import os
 import stat
 import sys
@@ -21,9 +22,9 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from recost._mounts import file_system, network_file_system, read_mountinfo
-from recost._system import pwd
 from recost.origins import boot_id
 from recost.ring.layout import MAJOR
+from recost.system import CLOSELY, DIRECTORY, HAS_OWNERS, SHARES, is_ours, pwd, user_id
 
 SHARED_MEMORY = "/dev/shm"  # noqa: S108 - the name below it is checked for owner, link and mode
 TEMP_DIRECTORIES = ("/tmp", "/var/tmp")  # noqa: S108 - likewise
@@ -37,7 +38,7 @@ class PrivateDirError(OSError):
 
     def __init__(self, path: str, found: str) -> None:
         text = (
-            f"refused, {found}: want a directory of uid {os.geteuid()} alone; name one that does not exist yet"
+            f"refused, {found}: want a directory of uid {user_id()} alone; name one that does not exist yet"
             " (RECOST_RUNTIME_DIR, RECOST_STATE_DIR), it is made with mode 0700"
         )
         super().__init__(errno.EPERM, text, path)
@@ -57,12 +58,21 @@ class StateDir(NamedTuple):
 def runtime_dir(environ: Mapping[str, str] = os.environ) -> str:
     """The directory of rings and locks. Processes of one uid that see the same one share a collector."""
     chosen = environ.get("RECOST_RUNTIME_DIR", "").strip()
+    if not SHARES:
+        return os.path.join(private_dirs(environ), f"{os.getpid()}-{_token()}")
     if chosen:
         return absolute(chosen, environ)
     if is_writable(SHARED_MEMORY):
-        return f"{SHARED_MEMORY}/recost-{os.geteuid()}-v{MAJOR}"
-    wanted = (environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP"))
-    return os.path.join(_first_writable((*wanted, *TEMP_DIRECTORIES)), _temporary_name())
+        return f"{SHARED_MEMORY}/recost-{user_id()}-v{MAJOR}"
+    return os.path.join(_first_writable((*_wanted(environ), *TEMP_DIRECTORIES)), _temporary_name())
+
+
+def private_dirs(environ: Mapping[str, str] = os.environ) -> str:
+    """Where processes that share no collector have a runtime directory each."""
+    chosen = environ.get("RECOST_RUNTIME_DIR", "").strip()
+    if chosen:
+        return absolute(chosen, environ)
+    return os.path.join(_first_writable((*_wanted(environ), *TEMP_DIRECTORIES)), f"recost-{user_id()}-v{MAJOR}")
 
 
 def runtime_dirs(environ: Mapping[str, str] = os.environ) -> list[str]:
@@ -72,7 +82,7 @@ def runtime_dirs(environ: Mapping[str, str] = os.environ) -> list[str]:
     and the collectors of two runtime directories must not meet in it.
     """
     first = runtime_dir(environ)
-    if os.path.basename(first) == _temporary_name():
+    if not SHARES or os.path.basename(first) == _temporary_name():
         return [first]
     chosen = environ.get("RECOST_RUNTIME_DIR", "").strip()
     name = _temporary_name() + (f"-{zlib.crc32(os.fsencode(first)):08x}" if chosen else "")
@@ -101,7 +111,7 @@ def degraded_state(path: str, trouble: str) -> str:
 
 def lesser_state_dir() -> str:
     """Where state goes when its own directory will not do, and where some may be from such a time."""
-    return f"{LASTING_TEMP}/recost-{os.geteuid()}"
+    return f"{LASTING_TEMP}/recost-{user_id()}"
 
 
 def local_dir(environ: Mapping[str, str] = os.environ) -> str:
@@ -133,8 +143,10 @@ def home_dir(environ: Mapping[str, str] = os.environ) -> str:
     home = home if os.path.isabs(home) else ""
     if home and (is_writable(home) or is_writable(os.path.join(home, ".recost"))):
         return home
+    if pwd is None:
+        return os.path.expanduser("~")
     try:
-        return str(pwd.getpwuid(os.geteuid()).pw_dir) or home or "/"
+        return str(pwd.getpwuid(user_id()).pw_dir) or home or "/"
     except KeyError:  # a container's uid without a name
         return home or "/"
 
@@ -167,6 +179,9 @@ def open_private_dir(path: str) -> int:
 
 def check_private_dir(path: str) -> None:
     """For who only looks: raises what ``open_private_dir`` would, ``FileNotFoundError`` where it would make one."""
+    if not HAS_OWNERS:
+        _refuse_no_directory(path)
+        return
     fd = _open_dir(os.path.abspath(path))
     try:
         _refuse_unsafe(path, os.fstat(fd))
@@ -183,7 +198,11 @@ def is_above_others(path: str) -> bool:
 
 def make_private_dir(path: str) -> None:
     """As ``open_private_dir``, for who needs no descriptor."""
-    os.close(open_private_dir(path))
+    if HAS_OWNERS:
+        os.close(open_private_dir(path))
+    else:
+        make_dirs(os.path.abspath(path))
+        _refuse_no_directory(path)
 
 
 def make_dirs(path: str) -> None:
@@ -198,9 +217,19 @@ def make_dirs(path: str) -> None:
             os.mkdir(path, OWNER_ONLY)
 
 
+def _wanted(environ: Mapping[str, str]) -> tuple[str, ...]:
+    return tuple(environ.get(name, "") for name in ("TMPDIR", "TEMP", "TMP"))
+
+
+@functools.cache
+def _token() -> str:
+    """Of this process: another one may get its pid."""
+    return os.urandom(4).hex()
+
+
 def _temporary_name() -> str:
     # The temp directory may survive a reboot, the rings in it must not be read again after one.
-    return f"recost-{os.geteuid()}-v{MAJOR}-{boot_id().hex()[:8]}"
+    return f"recost-{user_id()}-v{MAJOR}-{boot_id().hex()[:8]}"
 
 
 def _first_writable(directories: tuple[str, ...]) -> str:
@@ -215,16 +244,25 @@ def is_writable(directory: str) -> bool:
 
 def _open_dir(path: str) -> int:
     try:
-        return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        return os.open(path, os.O_RDONLY | DIRECTORY | CLOSELY)
     except OSError as exc:
         if exc.errno not in (errno.ENOTDIR, errno.ELOOP):
             raise
-        found = "it is a link" if os.path.islink(path) else "it is no directory, or below a file"
-        raise PrivateDirError(path, found) from None
+        raise PrivateDirError(path, _no_directory(path)) from None
+
+
+def _no_directory(path: str) -> str:
+    return "it is a link" if os.path.islink(path) else "it is no directory, or below a file"
+
+
+def _refuse_no_directory(path: str) -> None:
+    """Where there is nothing else to look at: no owner, and no mode."""
+    if not stat.S_ISDIR(os.lstat(path).st_mode):
+        raise PrivateDirError(path, _no_directory(path))
 
 
 def _refuse_unsafe(path: str, found: os.stat_result) -> None:
-    if found.st_uid != os.geteuid():
+    if not is_ours(found):
         raise PrivateDirError(path, f"it is owned by uid {found.st_uid}")
     if found.st_mode & WRITABLE_BY_OTHERS:
         raise PrivateDirError(path, f"its mode is {stat.S_IMODE(found.st_mode):04o}, others may write to it")
@@ -236,18 +274,12 @@ def _state_trouble(path: str, mountinfo: str) -> str:
     if kind:
         return f"{path} is on a network file system ({kind})"
     try:
-        fd = _open_dir(path)
+        check_private_dir(path)
     except FileNotFoundError:
         above = nearest_existing(path)
         return "" if is_writable(above) else f"{above} is not writable"
     except OSError as exc:
         return _reason(path, exc)
-    try:
-        _refuse_unsafe(path, os.fstat(fd))
-    except PrivateDirError as exc:
-        return _reason(path, exc)
-    finally:
-        os.close(fd)
     return "" if is_writable(path) else f"{path} is not writable"
 
 

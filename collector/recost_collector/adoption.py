@@ -20,10 +20,10 @@ from recost.ring.reader import Cursor
 from recost_collector.changes import FINISHED, Changes, DestinationState, Kept, StoredFrame
 from recost_collector.credits import Held
 from recost_collector.exporters import INTENT
-from recost_collector.open_window import OpenWindow
+from recost_collector.open_window import OpenWindow, with_credits
 from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble
-from recost_collector.spool_peek import Peek, peek
-from recost_collector.spool_place import Place, is_stale, orphans, remove
+from recost_collector.spool_peek import Peek, peek, undo_unfinished
+from recost_collector.spool_place import Place, Written, is_stale, last_written, orphans, remove
 from recost_collector.spool_rows import UNREADABLE
 
 ADDED = "adopted"
@@ -44,6 +44,8 @@ class Adoption:
         self._spool = spool
         self._on_progress = on_progress
         self._damaged: set[str] = set()
+        self._peeks: dict[str, tuple[Written, Peek]] = {}
+        """What is in those that may not be adopted yet, for as long as nobody writes them: to look is to read all."""
         self._is_first = True
 
     def look(self) -> list[Changes]:
@@ -67,13 +69,22 @@ class Adoption:
 
     def _take_up(self, orphan: Place) -> bool:
         """True: it is to be adopted. False while its rings may live: whoever leads there goes on with it."""
-        found = peek(orphan.directory)
+        found = self._peek(orphan.directory)
         is_ours = self._is_ours(orphan, found)
         if found.has_rings and found.boot == boot_id().hex() and not is_ours and not is_stale(orphan.directory):
             return False
         if self._is_first and is_ours:  # later on it is we who have read the rings further
             self._go_on_from(found)
         return True
+
+    def _peek(self, directory: str) -> Peek:
+        before = self._peeks.pop(directory, None)
+        if before is None or before[0] != last_written(directory):
+            undo_unfinished(directory)
+            found = peek(directory)
+            before = last_written(directory), found  # later, for to look at it makes files
+        self._peeks[directory] = before
+        return before[1]
 
     def _is_ours(self, orphan: Place, found: Peek) -> bool:
         """Written by a leader of our own runtime directory.
@@ -105,30 +116,21 @@ class Adoption:
             kept = theirs.load()
             held = _close_windows(theirs, kept)
             _move_intents(orphan.directory, self._place.directory, self._spool)
-            adopted = [*self._move_all(kept, theirs), *self._take_credits(held, kept)]
+            adopted = self._move_all(kept, held, theirs)
         finally:
             theirs.close()
+        self._peeks.pop(orphan.directory, None)
         remove(orphan)
         logger.info("adopted a spool: %s frames=%d", orphan.directory, len(kept.frames))
         return adopted
 
-    def _move_all(self, kept: Kept, theirs: Spool) -> list[Changes]:
+    def _move_all(self, kept: Kept, held: dict[str, Held], theirs: Spool) -> list[Changes]:
         adopted = []
         for step in [kept.frames[first : first + STEP] for first in range(0, len(kept.frames), STEP)]:
             self._on_progress()
             adopted.append(_move(step, kept, theirs, self._spool))
-        adopted.append(_add_counters(kept, theirs, self._spool))
+        adopted.append(_add_once(kept, held, theirs, self._spool))
         return adopted
-
-    def _take_credits(self, held: dict[str, Held], kept: Kept) -> list[Changes]:
-        """Workers of the same session may be ours, or theirs that came here."""
-        if not held:
-            return []
-        ours = Changes()
-        ours.sessions = {name: kept.sessions[name] for name in held}
-        self._spool.commit(ours)
-        ours.credits = held
-        return [ours]
 
 
 def _is_behind(one: Cursor, other: Cursor) -> bool:
@@ -138,17 +140,21 @@ def _is_behind(one: Cursor, other: Cursor) -> bool:
 
 
 def _close_windows(theirs: Spool, kept: Kept) -> dict[str, Held]:
-    """Their open windows get no more events: make frames of them, in their own spool first. Returns their credits."""
+    """Their open windows get no more events: make frames of them, in their own spool first. Returns their credits.
+
+    These stay there, too, until they are ours: a try that fails or is killed on the way is not the last one.
+    """
     changes, held = Changes(), dict[str, Held]()
     for name, deltas in kept.deltas.items():
         session = kept.sessions[name]
         window = OpenWindow(name, session)
         window.restore(deltas, now=0.0)
-        changes.closed_windows.append((name, window.number))
+        if window.count:
+            changes.closed_windows.append((name, window.number))
+            changes.new_frames.extend(window.close(time.time_ns(), theirs.next_frame_id))
         if window.holds_credits:
             held[name] = window.credits
-        if window.count:
-            changes.new_frames.extend(window.close(time.time_ns(), theirs.next_frame_id))
+            changes.deltas.append((name, window.number + 1, with_credits(None, held[name])))
     for frame in changes.new_frames:
         if frame.destination not in kept.destinations:  # that of a log, which had no frame before
             place = kept.sessions[frame.session].place(frame.destination)
@@ -181,13 +187,20 @@ def _move(step: list[StoredFrame], kept: Kept, theirs: Spool, spool: Spool) -> C
     return ours
 
 
-def _add_counters(kept: Kept, theirs: Spool, spool: Spool) -> Changes:
-    """What they have counted counts here from now on: once, also when we are killed before they are removed."""
+def _add_once(kept: Kept, held: dict[str, Held], theirs: Spool, spool: Spool) -> Changes:
+    """What they have counted counts here from now on, and so do their credits, for workers of the same session may be
+    ours, or theirs that came here: once, also when we are killed before they are removed.
+    """
     ours, mark = Changes(), zlib.crc32(repr((theirs.path, theirs.file)).encode())
     if spool.number(ADDED) != mark:
         ours.counters = {name: spool.number(name) + value for name, value in kept.counters.items()}
         ours.counters[ADDED] = mark
+        ours.sessions = {name: kept.sessions[name] for name in held}
+        for name, more in held.items():
+            number, body = spool.last_delta(name)
+            ours.deltas.append((name, number, with_credits(body, more)))
         spool.commit(ours)
+        ours.credits = held
     return ours
 
 

@@ -14,7 +14,6 @@ from recost.event import MAX_BYTES, UNDECODABLE, Event, decode
 from recost.ring.layout import record_bytes
 from recost.session import Session
 from recost_collector.changes import Changes, Part, StoredFrame
-from recost_collector.credits import Held
 from recost_collector.live import Live
 from recost_collector.open_window import OpenWindow
 from recost_collector.source import Source
@@ -56,12 +55,10 @@ class Aggregation:
         for name, held in adopted.credits.items():
             self._window_of(name).take_credits(held)
 
-    def restore(self, deltas: dict[str, list[tuple[int, bytes]]], adopted: dict[str, Held], now: float) -> None:
-        """Take over the open windows that the last collector left, and the credits of those that were adopted."""
+    def restore(self, deltas: dict[str, list[tuple[int, bytes]]], now: float) -> None:
+        """Take over the open windows that the last collector left."""
         for name, bodies in deltas.items():
             self._window_of(name).restore(bodies, now)
-        for name, held in adopted.items():
-            self._window_of(name).take_credits(held)
 
     def meet(self, source: Source, changes: Changes) -> None:
         """A ring has appeared: its session counts from now on."""

@@ -16,10 +16,11 @@ from typing import Optional
 
 import msgspec
 
-from recost.leader import WAKE, has_leader, read_leader, try_lock, unlock
+from recost.leader import WAKE, has_leader, read_leader
 from recost.paths import SHARED_MEMORY, TEMP_DIRECTORIES, lesser_state_dir, local_dir, runtime_dirs, state_dir
 from recost.ring.files import RING_PREFIX
 from recost.ring.layout import HEAD, HEADER_WORDS, PAGE, TAIL, WORD, BadRing, OtherLayout, unpack_header
+from recost.system import try_lock, unlock
 from recost_collector.local_files import LLM_LOGS, SUFFIX
 from recost_collector.request_box import FOLDER
 from recost_collector.request_box import OURS as REQUEST_FILES

@@ -96,7 +96,7 @@ class Changes:
         """One that is in ``destinations``, too, is needed again."""
         self.counters: dict[str, int] = {}
         self.credits: dict[str, Held] = {}
-        """By session: of open windows that were adopted. No row of its own; the next delta has them."""
+        """By session: of open windows that were adopted. In the spool they are with its deltas."""
 
     @property
     def finished_rings(self) -> list[str]:
@@ -121,5 +121,3 @@ class Kept(NamedTuple):
     frames: list[StoredFrame]
     destinations: dict[str, tuple[Destination, DestinationState]]
     counters: dict[str, int]
-    credits: dict[str, Held]
-    """Of open windows that were adopted."""

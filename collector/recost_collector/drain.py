@@ -17,6 +17,7 @@ from recost.origins import boot_id
 from recost.ring.files import RING_PREFIX, UNFINISHED_PREFIX, RingFile, abandon_unfinished, open_ring
 from recost.ring.layout import CLOSED, HEAD, NOTICES, TAIL, BadRing
 from recost.ring.reader import UNKNOWN, Cursor
+from recost.system import CLOSELY
 from recost_collector.finished import Finished
 from recost_collector.source import END, Source
 
@@ -114,7 +115,7 @@ class Rings:
             return
         with contextlib.suppress(OSError):
             path = os.path.join(self._diagnosis_dir, "quarantine.bin")
-            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | CLOSELY, 0o600)
             try:
                 os.write(fd, quarantined)
             finally:

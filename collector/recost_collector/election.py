@@ -10,7 +10,8 @@ from typing import Optional
 
 from filelock import FileLock, Timeout
 
-from recost.leader import LEADER_LOCK, open_lock, try_lock, unlock
+from recost.leader import LEADER_LOCK, open_lock
+from recost.system import FIRST_BYTE, try_lock, unlock
 
 PROBE_PATIENCE_S = 0.5
 """A worker that looks for a leader holds the lock for an instant; we try again rather than give up."""
@@ -62,8 +63,8 @@ class Election:
         """Whoever deleted the file between open and lock left us a lock on nothing: a second one shows it."""
         fd = open_lock(self._directory, LEADER_LOCK)
         try:
-            if try_lock(fd):
-                unlock(fd)  # closing is not enough: a fork in another thread may have made a copy just now
+            if try_lock(fd, FIRST_BYTE):
+                unlock(fd, FIRST_BYTE)  # closing is not enough: a fork in another thread may have made a copy just now
                 return False
             found = os.fstat(fd)
             self._inode = (found.st_dev, found.st_ino)

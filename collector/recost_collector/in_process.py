@@ -13,6 +13,8 @@ import time
 from typing import Optional
 
 from recost.capture import suppressed
+from recost.system import SHARES, at_fork
+from recost_collector import own_runtime
 from recost_collector.election import abandon_locks_in_child
 from recost_collector.exporters import load_exporters
 from recost_collector.leading import Leadership, lead
@@ -57,7 +59,7 @@ class InProcess:
         while not self._stopping.is_set():
             try:
                 with _working:
-                    self._leadership = lead(self.directory, "thread", 0.0)
+                    self._leadership = _lead(self.directory)
             except Exception:
                 logger.exception("the collector cannot start in this process; the next try is in a second")
             if self._leadership is None:
@@ -72,13 +74,15 @@ class InProcess:
                     leadership.turn(time.monotonic())
                 leadership.wake.wait(leadership.service.pause_s)
             with _working:
-                leadership.finish(self._finish_s)
+                _finish(leadership, self._finish_s)
         except LostLead as exc:
             logger.warning("another collector leads: %s", exc)
             leadership.give_back()
         except Exception:
-            # A bug of ours must not take the application along: let go, and start anew from the spool.
-            logger.exception("the collector ends on a fault and starts anew in a second")
+            if leadership.is_robbed:
+                logger.warning("the program has closed the collector's descriptors, it starts anew in a second")
+            else:  # a bug of ours must not take the application along: let go, and start anew from the spool
+                logger.exception("the collector ends on a fault and starts anew in a second")
             leadership.give_back()
             self._stopping.wait(FOLLOW_S)  # the fault may come back at once
         finally:
@@ -109,11 +113,11 @@ def start(directory: str) -> bool:
 def run_here(directory: str, timeout_s: float) -> bool:
     """Lead on the calling thread for as long as it takes to deliver everything once. False: another one leads."""
     with suppressed():
-        leadership = lead(directory, "thread", 0.0)
+        leadership = _lead(directory)
         if leadership is None:
             return False
         leadership.turn(time.monotonic())
-        leadership.finish(timeout_s)
+        _finish(leadership, timeout_s)
         return True
 
 
@@ -124,6 +128,19 @@ def stop(timeout_s: float) -> None:
         running, _running = _running, None
     if running is not None and running.pid == os.getpid():
         running.stop(timeout_s)
+
+
+def _lead(directory: str) -> Optional[Leadership]:
+    if not SHARES:
+        own_runtime.inherit(directory)
+    return lead(directory, "thread", 0.0)
+
+
+def _finish(leadership: Leadership, timeout_s: float) -> None:
+    leadership.finish(timeout_s)
+    if not SHARES:
+        leadership.leave_no_spool()
+        own_runtime.leave(leadership.directory)
 
 
 def _before_fork() -> None:
@@ -144,4 +161,4 @@ def _after_fork_in_child() -> None:
     abandon_locks_in_child()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)
+at_fork(before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child)

@@ -10,6 +10,8 @@ import contextlib
 import hashlib
 import os
 
+from recost.system import CLOSELY
+
 PREFIX = "key-"
 
 
@@ -32,18 +34,18 @@ class Keys:
         self._known[destination_id] = api_key
         path = self._path(destination_id)
         with contextlib.suppress(OSError):  # no room: the ring still has it
-            fd = os.open(path + "~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+            fd = os.open(path + "~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | CLOSELY, 0o600)
             try:
                 os.write(fd, api_key.encode())
             finally:
                 os.close(fd)
-            os.rename(path + "~", path)
+            os.replace(path + "~", path)
 
     def recall(self, destination_id: str) -> str:
         """The key registered last; empty when none is known."""
         if destination_id not in self._known:
             try:
-                fd = os.open(self._path(destination_id), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+                fd = os.open(self._path(destination_id), os.O_RDONLY | CLOSELY)
             except OSError:
                 return ""
             try:

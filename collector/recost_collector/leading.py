@@ -26,9 +26,9 @@ from recost_collector.keys import Keys
 from recost_collector.mark import ANY_FILE, Mark, Marked, is_behind
 from recost_collector.service import LostLead, Service
 from recost_collector.spool import Fenced, SpoolTrouble
-from recost_collector.spool_place import open_spool
+from recost_collector.spool_place import open_spool, remove
 from recost_collector.spool_rows import UNREADABLE
-from recost_collector.wake import Wake
+from recost_collector.wake import open_wake
 
 ORPHANS_S = 60.0
 SHOW_LIFE_S = 1.0
@@ -42,11 +42,11 @@ class Leadership:
     def __init__(self, directory: str, kind: LeaderKind, election: Election, on_progress: Callable[[], None]) -> None:
         """``on_progress`` is called between two steps of what a slow disk may make long."""
         self.election = election
-        self._directory = directory
+        self.directory = directory
         self._on_progress = on_progress
         self._fenced = False
         with contextlib.ExitStack() as undo:
-            self.wake = Wake(directory)
+            self.wake = open_wake(directory)
             undo.callback(self.wake.close)
             self._place, self._spool = open_spool(directory)
             undo.callback(self._place.release)
@@ -81,7 +81,7 @@ class Leadership:
                 self.service.take_over(adopted)
         if now - self._showed_life_at >= SHOW_LIFE_S:
             self._showed_life_at = now
-            show_life(self._directory)
+            show_life(self.directory)
         try:
             self.service.turn()
             self._note()
@@ -101,9 +101,17 @@ class Leadership:
                 self._mark.remove()
         self.give_back()
 
+    @property
+    def is_robbed(self) -> bool:
+        """The program that we are a thread of has closed our descriptors: their numbers may be of files of its own."""
+        return not self.wake.is_ours
+
     def give_back(self) -> None:
-        """Close what we own without writing anything more."""
+        """Close what we own without writing anything more; nothing, if the program has."""
         self._fenced = True
+        if self.is_robbed:
+            _robbed.append(self)
+            return
         if self._spool.is_removed or self._spool.is_damaged:
             self._mark.condemn(ANY_FILE if self._spool.is_removed else self._spool.file)
         self._mark.close()
@@ -113,18 +121,21 @@ class Leadership:
         self._place.release()
         self.election.resign()
 
+    def leave_no_spool(self) -> None:
+        """After ``finish``, for who does not come back: a spool that holds nothing goes."""
+        if not self.service.delivery.windows and not self.service.open_calls:
+            remove(self._place)
+
     def _take_up(self) -> Service:
         """A service that goes on from the spool."""
         self._on_progress()
-        adopted = self._adopt()
+        self._adopt()
         self._on_progress()
         kept = self._load()
-        for changes in adopted:
-            kept.credits.update(changes.credits)
         self._on_progress()
-        rings = Rings(self._directory, kept.cursors, self._place.directory)
+        rings = Rings(self.directory, kept.cursors, self._place.directory)
         couriers = Couriers(self, self.wake.call)
-        delivery = Delivery(couriers, Keys(self._directory), kept.sessions.__getitem__)
+        delivery = Delivery(couriers, Keys(self.directory), kept.sessions.__getitem__)
         delivery.restore(kept.destinations, kept.frames)
         forget_all_but(kept.destinations, self)
         service = Service(rings, self._spool, delivery, kept, self.election.still_leads)
@@ -193,13 +204,17 @@ class Leadership:
             started_at_ms=time.time_ns() // 1_000_000,
             trouble=trouble,
         )
-        logger.info("leads: directory=%s kind=%s epoch=%d spool=%s", self._directory, kind, leader.epoch, leader.spool)
+        logger.info("leads: directory=%s kind=%s epoch=%d spool=%s", self.directory, kind, leader.epoch, leader.spool)
         try:
-            write_leader(self._directory, leader)
+            write_leader(self.directory, leader)
         except OSError as exc:  # no room: nobody can see who leads, and all else goes on
             logger.warning("it cannot be written down who leads: %s", exc)
         if trouble:
             self.service.say_at_start(Notice("degraded", f"the collector's {trouble}"))
+
+
+_robbed: list[Leadership] = []
+"""To be freed never: that would close what has those numbers now."""
 
 
 def lead(

@@ -6,8 +6,9 @@ processes: each line is read by one of them.  A line beyond ``MAX_LINE_BYTES`` c
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
+
+from recost.system import read_at
 
 BLOCK_BYTES = 256 << 10
 MAX_LINE_BYTES = 16 << 20
@@ -19,7 +20,7 @@ def blocks(fd: int, start: int, end: int) -> Iterator[bytes]:
     at = start if start == 0 else _next_line(fd, start - 1)
     size = BLOCK_BYTES
     while at < end:
-        block = os.pread(fd, size, at)
+        block = read_at(fd, size, at)
         is_last = at + len(block) >= end
         cut = (is_last and block.find(b"\n", end - 1 - at) + 1) or block.rfind(b"\n") + 1
         if cut == 0 and len(block) == size and size < MAX_LINE_BYTES:
@@ -36,7 +37,7 @@ def blocks(fd: int, start: int, end: int) -> Iterator[bytes]:
 def _next_line(fd: int, at: int) -> int:
     """Where the line begins that is behind the first newline from ``at`` on; the end of the file if there is none."""
     while True:
-        block = os.pread(fd, BLOCK_BYTES, at)
+        block = read_at(fd, BLOCK_BYTES, at)
         found = block.find(b"\n")
         if found >= 0:
             return at + found + 1

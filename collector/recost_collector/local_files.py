@@ -9,6 +9,8 @@ import os
 import stat
 from typing import BinaryIO, NamedTuple, Optional, Union
 
+from recost.system import AT_ONCE, BINARY
+
 SUFFIX = ".jsonl"
 ROTATED = ".1"
 LLM_LOGS = (".llm.jsonl", ".llm.1.jsonl")
@@ -58,7 +60,7 @@ def _is_rotated(stem: str, stems: set[str]) -> bool:
 
 def _open(path: str) -> Opened:
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)  # a fifo would block
+        fd = os.open(path, os.O_RDONLY | BINARY | AT_ONCE)  # a fifo would block
     except FileNotFoundError:
         return Opened(path)
     except OSError as exc:

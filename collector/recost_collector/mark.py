@@ -13,6 +13,8 @@ import os
 import zlib
 from typing import NamedTuple, Optional, Union
 
+from recost.system import CLOSELY, allocate
+
 WORDS = 6
 COMMITS, CHECK, FRAMES, CALLS, DEVICE, INODE = range(WORDS)
 WORD_MASK = (1 << 64) - 1
@@ -75,12 +77,10 @@ class Mark:
             self._words = [0] * WORDS
 
     def _map(self) -> mmap.mmap:
-        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(self._path, os.O_RDWR | os.O_CREAT | CLOSELY, 0o600)
         try:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(fd, 0, 8 * WORDS)
-            else:
-                os.ftruncate(fd, 8 * WORDS)
+            if os.fstat(fd).st_size < 8 * WORDS:
+                allocate(fd, 8 * WORDS)
             return mmap.mmap(fd, 8 * WORDS)
         finally:
             os.close(fd)

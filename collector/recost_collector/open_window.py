@@ -186,5 +186,15 @@ def read_delta(body: bytes) -> Window:
     return Window.from_data(msgspec.msgpack.decode(body, type=_Delta).window)
 
 
+def with_credits(body: Optional[bytes], more: Held) -> bytes:
+    """The newest delta of a window with ``more`` credits; one that adds nothing else where there is none."""
+    delta = _Delta(Window(1).to_data(), []) if body is None else msgspec.msgpack.decode(body, type=_Delta)
+    held = Credits()
+    held.merge(delta.credits)
+    held.merge(more)
+    delta.credits = held.to_data()
+    return msgspec.msgpack.encode(delta)
+
+
 def _filled(frame: StoredFrame, body: bytes, frame_id: int) -> StoredFrame:
     return msgspec.structs.replace(frame, id=frame_id, key=secrets.token_hex(16), body=body, size=len(body))

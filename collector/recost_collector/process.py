@@ -19,6 +19,7 @@ from recost.paths import make_private_dir, state_dir
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
 from recost_collector.supervisor import Supervisor
+from recost_collector.wake import Wake
 
 LOG_FILE = "collector.log"
 LOG_BYTES = 1 << 20
@@ -78,7 +79,8 @@ def run(
         return False
     if on_leading is not None:
         on_leading()
-    signal.set_wakeup_fd(leadership.wake.fd, warn_on_full_buffer=False)
+    if isinstance(leadership.wake, Wake):
+        signal.set_wakeup_fd(leadership.wake.fd, warn_on_full_buffer=False)
     supervisor.ready(directory)
     try:
         _loop(leadership, kind, stop, supervisor)

@@ -10,7 +10,8 @@ import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from recost.leader import LEADER_LOCK, open_lock, try_lock, unlock
+from recost.leader import LEADER_LOCK, open_lock
+from recost.system import try_lock, unlock
 
 if TYPE_CHECKING:
     from recost_collector.belongings import Folder

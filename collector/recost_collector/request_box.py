@@ -24,6 +24,7 @@ import msgspec
 
 from recost.event import UNDECODABLE
 from recost.paths import make_private_dir
+from recost.system import AT_ONCE, CLOSELY
 from recost_collector.live import Watched
 from recost_collector.spool_place import is_private_dir
 
@@ -138,16 +139,16 @@ class RequestBox:
 
     def _write(self, name: str, packed: bytes) -> None:
         path = os.path.join(self.path, name)
-        fd = os.open(f"{path}~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        fd = os.open(f"{path}~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | CLOSELY, 0o600)
         with open(fd, "wb") as file:
             file.write(packed)
-        os.rename(f"{path}~", path)
+        os.replace(f"{path}~", path)
 
     def _read(self, name: str, kind: type[_Read]) -> Optional[_Read]:
         """None: it is not there, or is not of this kind."""
         path = os.path.join(self.path, name)
         with contextlib.suppress(OSError, *UNDECODABLE):
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+            fd = os.open(path, os.O_RDONLY | CLOSELY | AT_ONCE)
             try:
                 found = os.fstat(fd)
                 if stat.S_ISREG(found.st_mode) and found.st_size <= MAX_BYTES:

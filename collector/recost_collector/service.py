@@ -71,7 +71,7 @@ class Service:
         self._say_at_start: list[Notice] = []
         self._last_ring_at = time.monotonic()
         self._idle_exit_s = 10.0
-        self._aggregation.restore(kept.deltas, kept.credits, self._last_ring_at)
+        self._aggregation.restore(kept.deltas, self._last_ring_at)
 
     def say_at_start(self, notice: Notice) -> None:
         """Tell the first worker that appears."""

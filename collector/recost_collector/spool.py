@@ -109,6 +109,11 @@ class Spool:
         with trouble():
             return self._value(name)
 
+    def last_delta(self, session_id: str) -> tuple[int, Optional[bytes]]:
+        """The newest one of the session's open window, with its number; 1 and None without any."""
+        row = self._first("SELECT number, body FROM deltas WHERE session = ? ORDER BY number DESC LIMIT 1", session_id)
+        return (1, None) if row is None else (row[0], row[1])
+
     def has_frames(self, destination_id: str) -> bool:
         """Whether a frame of the destination is here, waiting or parked."""
         return self._first("SELECT 1 FROM frames WHERE destination = ?", destination_id) is not None

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import sqlite3
 
+from recost.system import CLOSELY
+
 SCHEMA = 1
 """Grows when an older version would misread the tables."""
 ASIDE = ".corrupt-"
@@ -30,7 +32,7 @@ CREATE TABLE IF NOT EXISTS destinations (id TEXT PRIMARY KEY, destination BLOB, 
 
 def open_file(path: str, page_bytes: int) -> sqlite3.Connection:
     """Open or make it, and check it. Raises ``sqlite3.Error``; ``is_damage`` tells what that means."""
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | CLOSELY, 0o600))
     db = sqlite3.connect(path, timeout=2.0, isolation_level=None, check_same_thread=False)
     try:
         db.execute(f"PRAGMA page_size = {page_bytes}")

@@ -33,8 +33,18 @@ def peek(directory: str) -> Peek:
     with open_to_read(directory) as db:
         if db.execute("PRAGMA quick_check(1)").fetchone()[0] != "ok":
             raise SpoolDamaged("quick_check found damage")
+        if db.execute("SELECT 1 FROM sqlite_master WHERE name = 'meta'").fetchone() is None:
+            return Peek("", {})  # who made it was killed at that
         boot = db.execute("SELECT value FROM meta WHERE name = 'boot_id'").fetchone()
         return Peek(boot[0] if boot else "", dict(Rows(db).cursors()))
+
+
+def undo_unfinished(directory: str) -> None:
+    """What a killed writer has left half done there, as who opens it to write does. Its lock must be ours."""
+    path = os.path.join(directory, SPOOL_FILE)
+    if os.path.lexists(f"{path}-journal"):
+        with trouble(), contextlib.closing(sqlite3.connect(path, timeout=BUSY_S)) as db:
+            db.execute("SELECT count(*) FROM sqlite_master").fetchone()
 
 
 @contextlib.contextmanager

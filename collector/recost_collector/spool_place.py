@@ -20,7 +20,8 @@ from filelock import FileLock, Timeout
 
 from recost.leader import read_leader
 from recost.origins import boot_id
-from recost.paths import degraded_state, lesser_state_dir, open_private_dir, state_dir
+from recost.paths import degraded_state, lesser_state_dir, make_private_dir, state_dir
+from recost.system import CLOSELY, HAS_OWNERS, MOVES_OPEN_FILES, is_ours
 from recost_collector.election import new_file_lock
 from recost_collector.spool import SPOOL_FILE, Spool, SpoolTrouble
 from recost_collector.spool_file import ASIDE
@@ -30,6 +31,9 @@ ID_FILE = "spool-id"
 LOCK_FILE = "spool.lock"
 ORPHAN_AFTER_S = 600.0
 """A spool that still has cursors is an orphan only when nobody wrote it for so long: its rings may live."""
+
+Written = dict[str, tuple[float, int]]
+"""By name of the file: when, and how long it is."""
 
 logger = logging.getLogger("recost_collector")
 
@@ -104,27 +108,41 @@ def is_private_dir(path: str) -> bool:
         found = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISDIR(found.st_mode) and found.st_uid == os.geteuid() and not found.st_mode & 0o077
+    return stat.S_ISDIR(found.st_mode) and (not HAS_OWNERS or (is_ours(found) and not found.st_mode & 0o077))
+
+
+def last_written(directory: str) -> Written:
+    """Of the spool there: its file and its journal, which is made empty by who only looks."""
+    found: Written = {}
+    for name in (SPOOL_FILE, f"{SPOOL_FILE}-wal"):
+        with contextlib.suppress(OSError):
+            file = os.stat(os.path.join(directory, name))
+            if file.st_size:
+                found[name] = (file.st_mtime, file.st_size)
+    return found
 
 
 def is_stale(directory: str) -> bool:
     """True when nobody has written the spool there for a long time."""
-    newest = 0.0
-    for name in (SPOOL_FILE, f"{SPOOL_FILE}-wal"):
-        with contextlib.suppress(OSError):
-            newest = max(newest, os.stat(os.path.join(directory, name)).st_mtime)
+    newest = max((at for at, _ in last_written(directory).values()), default=0.0)
     return time.time() - newest > ORPHAN_AFTER_S
 
 
 def remove(place: Place) -> None:
     """Delete an adopted spool, but for what was damaged and is kept for diagnosis. Its lock goes last."""
-    names = [name for name in os.listdir(place.directory) if ASIDE not in name]
-    for name in sorted(names, key=lambda name: name == LOCK_FILE):
-        with contextlib.suppress(OSError):
-            os.unlink(os.path.join(place.directory, name))
-    with contextlib.suppress(OSError):
-        os.rmdir(place.directory)
+    _empty(place.directory)
     place.release()
+    if not MOVES_OPEN_FILES:
+        _empty(place.directory)
+
+
+def _empty(directory: str) -> None:
+    with contextlib.suppress(OSError):
+        names = [name for name in os.listdir(directory) if ASIDE not in name]
+        for name in sorted(names, key=lambda name: name == LOCK_FILE):
+            with contextlib.suppress(OSError):
+                os.unlink(os.path.join(directory, name))
+        os.rmdir(directory)
 
 
 def _why(exc: Exception) -> str:
@@ -134,9 +152,9 @@ def _why(exc: Exception) -> str:
 
 
 def _claim(runtime: str, state: str, degraded: str, patience_s: float) -> Place:
-    os.close(open_private_dir(state))
+    make_private_dir(state)
     directory = os.path.join(state, _spool_id(runtime))
-    os.close(open_private_dir(directory))
+    make_private_dir(directory)
     lock = new_file_lock(os.path.join(directory, LOCK_FILE))
     try:
         lock.acquire(timeout=patience_s)
@@ -169,12 +187,12 @@ def _spool_id(runtime: str) -> str:
     if found is not None:
         return found
     fresh = secrets.token_hex(8)
-    fd = os.open(f"{path}~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+    fd = os.open(f"{path}~", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | CLOSELY, 0o600)
     try:
         os.write(fd, fresh.encode())
     finally:
         os.close(fd)
-    os.rename(f"{path}~", path)
+    os.replace(f"{path}~", path)
     return fresh
 
 

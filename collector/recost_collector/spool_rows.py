@@ -50,7 +50,6 @@ class Rows:
             frames=list(self._frames(sessions, destinations)),
             destinations=destinations,
             counters=dict(self._counters()),
-            credits={},
         )
 
     def cursors(self) -> Iterator[tuple[str, Cursor]]:

@@ -1,4 +1,7 @@
-"""What the loop sleeps on: a pipe in the runtime directory that workers, couriers and signals can write to."""
+"""What the loop sleeps on: a pipe in the runtime directory that workers, couriers and signals can write to.
+
+Where pipes have no names, couriers alone can end its sleep; a worker that asks for a flush waits for the next turn.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,11 @@ import contextlib
 import math
 import os
 import select
+import threading
+from typing import Union
 
 from recost.leader import WAKE
+from recost.system import AT_ONCE, CLOSELY
 
 DRAIN_BYTES = 4096
 
@@ -21,8 +27,17 @@ class Wake:
             os.unlink(path)  # a predecessor's, or something that is no pipe
         os.mkfifo(path, 0o600)
         # Open for both ends, so that it never reads as closed and a worker's open never fails while we live.
-        self._fd = os.open(path, os.O_RDWR | os.O_NONBLOCK | os.O_NOFOLLOW | os.O_CLOEXEC)
+        self._fd = os.open(path, os.O_RDWR | AT_ONCE | CLOSELY)
         self._path = path
+        self._made = os.fstat(self._fd)
+
+    @property
+    def is_ours(self) -> bool:
+        """False once the program that we are a thread of has closed it, with all else that it found open."""
+        try:
+            return os.path.samestat(os.fstat(self._fd), self._made)
+        except OSError:
+            return False
 
     @property
     def fd(self) -> int:
@@ -46,6 +61,30 @@ class Wake:
             if os.path.samestat(os.lstat(self._path), os.fstat(self._fd)):
                 os.unlink(self._path)
         os.close(self._fd)
+
+
+class Bell:
+    """The same within a process, for want of a pipe."""
+
+    is_ours = True
+
+    def __init__(self) -> None:
+        self._called = threading.Event()
+
+    def call(self) -> None:
+        self._called.set()
+
+    def wait(self, timeout_s: float) -> None:
+        self._called.wait(max(0.0, timeout_s))
+        self._called.clear()
+
+    def close(self) -> None:
+        """Nothing to do."""
+
+
+def open_wake(directory: str) -> Union[Wake, Bell]:
+    """For the leader of ``directory``."""
+    return Wake(directory) if hasattr(os, "mkfifo") else Bell()
 
 
 def _is_readable(fd: int, timeout_s: float) -> bool:

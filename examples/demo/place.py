@@ -18,8 +18,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Optional
 
-from recost.leader import SPAWN_LOCK, Leader, has_leader, open_lock, read_leader, try_lock
+from recost.leader import SPAWN_LOCK, Leader, has_leader, open_lock, read_leader
 from recost.paths import SHARED_MEMORY, runtime_dirs
+from recost.system import try_lock
 
 ROOT = Path(__file__).resolve().parents[2]
 PROJECT = "helpdesk"

@@ -16,7 +16,7 @@ from recost._capture import wrap
 from recost._capture.imports import Watch
 from recost._capture.patch import Patches
 from recost._capture.wrap import Sink, suppressed
-from recost._system import at_fork
+from recost.system import at_fork
 
 __all__ = ["add_sink", "fault_count", "is_installed", "patch_imported", "patch_now", "remove_sink", "suppressed"]
 

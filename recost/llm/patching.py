@@ -7,7 +7,6 @@ State: ``_patchables``, and what each of them holds (``patch`` and ``unpatch``, 
 from __future__ import annotations
 
 import importlib.util
-import os
 import sys
 import threading
 from typing import Any, Callable
@@ -16,6 +15,7 @@ from recost._capture.imports import Watch
 from recost._capture.patch import Place
 from recost._capture.wrap import Function, Switch, contained
 from recost.llm import call_tags
+from recost.system import at_fork
 
 
 class Patchable:
@@ -87,4 +87,4 @@ def _renew_lock() -> None:
 _patchables: dict[str, Patchable] = {}
 _lock = threading.RLock()
 _watch = Watch(_patchables.keys(), _imported)  # a view: it grows with the dict
-os.register_at_fork(after_in_child=_renew_lock)
+at_fork(after_in_child=_renew_lock)

@@ -20,7 +20,6 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from recost._forks import open_unshared
-from recost._system import fcntl
 from recost.origins import boot_id, pid_namespace, process_start
 from recost.paths import make_private_dir
 from recost.ring.holes import fill_holes
@@ -36,6 +35,18 @@ from recost.ring.layout import (
     data_offset,
     pack_header,
     unpack_header,
+)
+from recost.system import (
+    AT_ONCE,
+    CLOSELY,
+    MOVES_OPEN_FILES,
+    allocate,
+    free_bytes,
+    is_ours,
+    is_roomy,
+    moved_up,
+    read_at,
+    try_lock,
 )
 
 RING_PREFIX = "ring-"
@@ -76,7 +87,7 @@ class RingFile(NamedTuple):
 
     def owner_gone(self) -> bool:
         """True when nobody holds the lock. Then we do, and the ring is ours to reap."""
-        return _try_lock(self.lock_fd)
+        return try_lock(self.lock_fd)
 
     def lock_is_ours(self) -> bool:
         """True while ``lock_fd`` is the descriptor that we opened. Never raises."""
@@ -139,12 +150,12 @@ def remake_ring(old: RingFile) -> RingFile:
 
 def open_ring(path: str) -> RingFile:
     """Map somebody's ring for reading. Raises ``BadRing`` for a file that is none, ``OSError`` if it is gone."""
-    fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    fd = os.open(path, os.O_RDWR | CLOSELY | AT_ONCE)
     try:
         found = os.fstat(fd)
-        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+        if not stat.S_ISREG(found.st_mode) or not is_ours(found):
             raise BadRing("no regular file of this user")
-        header = unpack_header(os.pread(fd, HEADER_WORDS * WORD, 0), found.st_size)
+        header = unpack_header(read_at(fd, HEADER_WORDS * WORD, 0), found.st_size)
         fill_holes(fd, path, header.file_bytes)
         return _map(path, header, fd, fd)
     except BaseException:
@@ -155,11 +166,11 @@ def open_ring(path: str) -> RingFile:
 def abandon_unfinished(path: str, older_than_s: float) -> bool:
     """Remove the temporary file of a worker that died while making its ring. True when it is gone."""
     try:
-        fd = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDWR | CLOSELY | AT_ONCE)
     except FileNotFoundError:
         return True
     try:
-        if time.time() - os.fstat(fd).st_mtime < older_than_s or not _try_lock(fd):
+        if time.time() - os.fstat(fd).st_mtime < older_than_s or not try_lock(fd):
             return False
         os.unlink(path)
     except FileNotFoundError:
@@ -171,8 +182,7 @@ def abandon_unfinished(path: str, older_than_s: float) -> bool:
 
 def affordable(directory: str, wanted: int) -> int:
     """How large a ring in ``directory`` may become. Raises ``OSError`` when that is not there."""
-    space = os.statvfs(directory)
-    limit = max(space.f_bavail * space.f_frsize // SHARE_OF_FREE, MIN_CAPACITY)
+    limit = max(free_bytes(directory) // SHARE_OF_FREE, MIN_CAPACITY)
     return min(wanted, 1 << (limit.bit_length() - 1))
 
 
@@ -193,19 +203,22 @@ def _new_header(session_block: bytes, capacity: int) -> Header:
 
 def _create(directory: str, header: Header, contents: bytes, at: int) -> RingFile:
     """``contents`` go to offset ``at``; all else is zero, but for the header."""
-    unfinished = os.path.join(directory, UNFINISHED_PREFIX + header.name)
     path = os.path.join(directory, RING_PREFIX + header.name)
+    # Under its own name at once where it could not get it later: without a header it is no ring yet.
+    unfinished = os.path.join(directory, UNFINISHED_PREFIX + header.name) if MOVES_OPEN_FILES else path
     lock_fd = -1
-    fd = _open_high(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC)
+    fd = _open_high(unfinished, os.O_RDWR | os.O_CREAT | os.O_EXCL | CLOSELY)
     try:
-        _allocate(fd, header.file_bytes)
+        allocate(fd, header.file_bytes)
         _require_spare(fd)
-        (lock_fd,) = open_unshared(lambda: (_open_high(unfinished, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC),))
-        fcntl.flock(lock_fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        (lock_fd,) = open_unshared(lambda: (_open_high(unfinished, os.O_RDWR | CLOSELY),))
+        if not try_lock(lock_fd):
+            raise BlockingIOError(errno.EWOULDBLOCK, "another program has locked a new ring", unfinished)
         ring = _map(path, header, fd, lock_fd)
         ring.memory[at : at + len(contents)] = contents
         ring.memory[: HEADER_WORDS * WORD] = pack_header(header)
-        os.rename(unfinished, path)
+        if unfinished != path:
+            os.rename(unfinished, path)
     except BaseException:
         _discard(unfinished, lock_fd)
         raise
@@ -230,18 +243,14 @@ def _map(path: str, header: Header, fd: int, lock_fd: int) -> RingFile:
 
 def _map_file(fd: int, size: int) -> mmap.mmap:
     """A shared mapping. Up to Python 3.12 it keeps a descriptor of its own, at the lowest free number above stdio."""
-    untracked: dict[str, Any] = {"trackfd": False} if sys.version_info >= (3, 13) else {}
     with _stdio_taken():
-        return mmap.mmap(fd, size, flags=mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0), **untracked)
+        return mmap.mmap(fd, size, **_MAPPED)
 
 
 def _open_high(path: str, flags: int) -> int:
     with _stdio_taken():  # else another thread's print() could go into our file for an instant
         fd = os.open(path, flags, 0o600)
-    try:
-        return int(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, LOW_NUMBERS))
-    finally:
-        os.close(fd)
+    return moved_up(fd, LOW_NUMBERS)
 
 
 @contextlib.contextmanager
@@ -250,7 +259,7 @@ def _stdio_taken() -> Iterator[None]:
     taken: list[int] = []
     try:
         while not taken or taken[-1] <= STDERR:
-            taken.append(os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC))
+            taken.append(os.open(os.devnull, os.O_RDWR))
         os.close(taken.pop())
         yield
     finally:
@@ -262,34 +271,22 @@ def _inode(found: os.stat_result) -> tuple[int, int]:
     return found.st_dev, found.st_ino
 
 
-def _allocate(fd: int, size: int) -> None:
-    """Real blocks behind every byte: a hole in a full tmpfs would be a SIGBUS at a store."""
-    if hasattr(os, "posix_fallocate"):
-        os.posix_fallocate(fd, 0, size)
-    else:
-        os.pwrite(fd, bytes(size), 0)
-
-
 def _discard(path: str, lock_fd: int) -> None:
     if lock_fd >= 0:
         os.close(lock_fd)
-    try:
+    with contextlib.suppress(OSError):  # gone already; or it stays as what is no ring, where an open one cannot go
         os.unlink(path)
-    except FileNotFoundError:
-        return
 
 
 def _require_spare(fd: int) -> None:
-    """After the allocation, for others may take the last at the same moment. A limit of 0 is none."""
-    space = os.fstatvfs(fd)
-    short_of_bytes = space.f_blocks and space.f_bavail * space.f_frsize < SPARE_BYTES
-    if short_of_bytes or (space.f_files and space.f_favail < SPARE_FILES):
+    """After the allocation, for others may take the last at the same moment."""
+    if not is_roomy(fd, SPARE_BYTES, SPARE_FILES):
         raise OSError(errno.ENOSPC, f"{os.strerror(errno.ENOSPC)} but what the collector needs")
 
 
-def _try_lock(fd: int) -> bool:
-    try:
-        fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+_MAPPED: dict[str, Any] = {}
+"""Shared and writable is what a mapping is anyway."""
+if hasattr(mmap, "MAP_SHARED"):
+    _MAPPED["flags"] = mmap.MAP_SHARED | getattr(mmap, "MAP_POPULATE", 0)
+    if sys.version_info >= (3, 13):
+        _MAPPED["trackfd"] = False

@@ -18,7 +18,7 @@ where files are compressed, a whole one may seem to have holes."""
 
 def fill_holes(fd: int, path: str, size: int) -> None:
     """Put memory behind the first ``size`` bytes of ``path``, open as ``fd``. Raises ``OSError`` without room."""
-    if os.fstat(fd).st_blocks * BLOCK_BYTES >= size:
+    if not hasattr(os, "posix_fallocate") or os.fstat(fd).st_blocks * BLOCK_BYTES >= size:
         return
     if file_system(os.path.realpath(path), read_mountinfo()) in FILLING:
         os.posix_fallocate(fd, 0, size)

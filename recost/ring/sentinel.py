@@ -31,6 +31,8 @@ class _PidSentinel:
 
 def new_sentinel() -> Sentinel:
     """A sentinel of this process."""
+    if not hasattr(os, "fork"):
+        return b"\1"
     try:
         page = mmap.mmap(-1, mmap.PAGESIZE, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
         page.madvise(MADV_WIPEONFORK)

@@ -21,7 +21,6 @@ from recost.leader import (
     open_lock,
     show_life,
     sign_of_life,
-    try_lock,
     write_leader,
 )
 from recost.notice import Notice
@@ -29,6 +28,7 @@ from recost.origins import pid_namespace, process_start
 from recost.ring.files import RingFile
 from recost.ring.layout import HEARTBEAT
 from recost.ring.notices import read_notices
+from recost.system import try_lock
 from tests.harness import END_S, PATIENCE_S, run_child, start_child, wait_for_child, wait_until
 from tests.processes.support import Api, Mail, call, kill_leader, leader, program
 

@@ -42,6 +42,17 @@ def test_calls_made_while_init_is_called_again_and_again_are_all_delivered(api: 
     wait_until(lambda: delivered() == api.calls, what="every call")
 
 
+def test_rings_that_were_given_up_are_not_kept_in_memory(api: Api):
+    def program():
+        for _ in range(3):
+            with recost.init(collector="thread"):
+                call(api.url)
+        wait_until(lambda: "/ring-" not in Path("/proc/self/maps").read_text(), what="the last ring to go")
+
+    assert run_child(program) == 0
+    assert delivered() == 3
+
+
 def test_the_last_status_can_be_read_after_dispose_and_after_another_init(api: Api):
     def program():
         with recost.init() as first:

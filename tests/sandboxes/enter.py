@@ -2,24 +2,22 @@
 
     python -m tests.sandboxes.enter RESTRICTION… -- PROGRAM ARGUMENT…
 
-The restrictions are real ones of the kernel, for this process and its children; ``windows`` alone is made here, by
-taking away what that system does not have.
+The restrictions are real ones of the kernel, for this process and its children; ``windows`` and ``no-locks`` alone are
+made here, by taking away what such a system does not have.
 """
 
 from __future__ import annotations
 
 import ctypes
 import errno
-import importlib
-import mmap
 import os
 import platform
 import runpy
-import select
-import signal
 import struct
 import sys
 from pathlib import Path
+
+import tests.sandboxes.windows
 
 CLONE_NEWNS = 0x20000
 MS_RDONLY, MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 1, 32, 4096, 16384, 1 << 18
@@ -32,42 +30,6 @@ ARCHITECTURES = {
     # the kernel's number of the architecture, clone, clone3, and all that starts a process or a program
     "x86_64": (0xC000003E, 56, 435, (57, 58, 59, 322)),
     "aarch64": (0xC00000B7, 220, 435, (221, 281)),
-}
-NOT_OURS = ("asyncio", "concurrent.futures.process", "flask", "multiprocessing.pool", "shutil", "subprocess", "urllib3")
-NOT_ON_WINDOWS = {
-    "modules": ("fcntl", "grp", "posix", "pwd", "resource", "_posixsubprocess"),
-    os: (
-        *(
-            "fork",
-            "forkpty",
-            "register_at_fork",
-            "posix_spawn",
-            "posix_spawnp",
-            "waitid",
-            "setsid",
-            "mkfifo",
-            "statvfs",
-        ),
-        *(
-            "fstatvfs",
-            "posix_fallocate",
-            "pread",
-            "pwrite",
-            "fchmod",
-            "geteuid",
-            "getuid",
-            "getegid",
-            "getgid",
-            "uname",
-        ),
-        *("O_NOFOLLOW", "O_CLOEXEC", "O_DIRECTORY", "O_NONBLOCK", "O_NOCTTY", "WNOHANG", "pidfd_open", "sched_yield"),
-    ),
-    signal: (
-        *("SIGUSR1", "SIGUSR2", "SIGBUS", "SIGALRM", "SIGHUP", "SIGKILL", "SIGCHLD", "SIGPIPE", "setitimer", "pause"),
-        *("pthread_sigmask", "pthread_kill", "sigwait", "ITIMER_REAL", "SIG_BLOCK"),
-    ),
-    select: ("poll", "epoll"),
-    mmap: ("MAP_SHARED", "MAP_PRIVATE", "MAP_ANONYMOUS", "MAP_ANON", "MAP_POPULATE"),
 }
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -114,14 +76,11 @@ def deadly_processes(_: str) -> None:
 
 
 def windows(_: str) -> None:
-    for name in NOT_OURS:  # they find out by ``os.name`` where they are, and that still says what is true
-        importlib.import_module(name)
-    for name in NOT_ON_WINDOWS["modules"]:
-        sys.modules[name] = None  # type: ignore[assignment]  # which is how an import is refused
-    for module, names in NOT_ON_WINDOWS.items():
-        for name in () if isinstance(module, str) else names:
-            if hasattr(module, name):
-                delattr(module, name)
+    tests.sandboxes.windows.enter(locks=True)
+
+
+def no_locks(_: str) -> None:
+    tests.sandboxes.windows.enter(locks=False)
 
 
 RESTRICTIONS = {
@@ -130,6 +89,7 @@ RESTRICTIONS = {
     "no-processes": no_processes,
     "deadly-processes": deadly_processes,
     "windows": windows,
+    "no-locks": no_locks,
 }
 
 

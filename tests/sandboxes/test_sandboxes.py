@@ -29,10 +29,10 @@ for _ in range(5):
 print("flushed" if recost.flush(60) else "not flushed")
 print(f"{time.process_time():.3f} s of CPU")
 """
-ON_WINDOWS = """
+WITHOUT_LOCKS = """
 import logging, sys, urllib3
 logging.basicConfig(format="recost said: %(message)s")
-import recost, recost.workers.multiprocessing, recost.frameworks.flask
+import recost, recost.workers.multiprocessing, recost.frameworks
 seen = []
 recost.install(seen.append)
 for _ in range(2):
@@ -150,10 +150,10 @@ def test_a_read_only_root_with_shared_memory_is_enough_for_the_cloud(
     assert "RECOST_STATE_DIR" in notice
 
 
-def test_on_windows_it_captures_nothing_and_says_so_once(api: Api, program: Path) -> None:
+def test_where_no_file_can_be_locked_it_captures_nothing_and_says_so_once(api: Api, program: Path) -> None:
     """What such a system has not is taken away here: imports, capture by ``install()`` and every call stay harmless."""
-    program.write_text(ON_WINDOWS)
-    output = sandboxed(program, "windows", arguments=(api.url,))
+    program.write_text(WITHOUT_LOCKS)
+    output = sandboxed(program, "no-locks", arguments=(api.url,))
     (notice,) = notices(output)
     assert "lacks fcntl" in notice
     assert api.calls == 2

@@ -12,11 +12,13 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 import stat
+from collections.abc import Iterator
 
 import msgspec
+
+from recost.system import AT_ONCE, CLOSELY, MOVES_OPEN_FILES, is_ours, read_at, try_lock, unlock
 
 NEWLINE = b"\n"
 _CHUNK_BYTES = 64 << 10
@@ -55,14 +57,19 @@ class LineFile:
 
     def rotate(self, aside: str) -> None:
         """Move the file to ``aside``, over what is there, and go on with a new one at ``path``."""
-        os.replace(self._path, aside)
-        self.close()
+        if MOVES_OPEN_FILES:
+            os.replace(self._path, aside)
+            self.close()
+        else:
+            with _one_at_a_time(f"{self._path}.rotating"):
+                self.close()
+                os.replace(self._path, aside)
         self._open()
 
     def close(self) -> None:
         if self._fd >= 0:
             with contextlib.suppress(OSError):  # closing frees it too, for want of better
-                fcntl.flock(self._fd, fcntl.LOCK_UN)
+                unlock(self._fd)
             os.close(self._fd)
             self._fd = -1
 
@@ -79,7 +86,7 @@ class LineFile:
         start = self._last_line_start(size)
         if start == size:
             return
-        if size - start <= _MAX_FRAGMENT_BYTES and _is_cut_off(os.pread(self._fd, size - start, start)):
+        if size - start <= _MAX_FRAGMENT_BYTES and _is_cut_off(read_at(self._fd, size - start, start)):
             os.ftruncate(self._fd, start)
         else:
             self.append(NEWLINE)
@@ -89,7 +96,7 @@ class LineFile:
         end = size
         while end > 0 and size - end <= _MAX_FRAGMENT_BYTES:
             start = max(0, end - _CHUNK_BYTES)
-            at = os.pread(self._fd, end - start, start).rfind(NEWLINE)
+            at = read_at(self._fd, end - start, start).rfind(NEWLINE)
             if at >= 0:
                 return start + at + 1
             end = start
@@ -99,12 +106,23 @@ class LineFile:
 def holds(path: str, offset: int, line: bytes) -> bool:
     """Whether the file at ``path`` has ``line`` at ``offset``. No file: no."""
     try:
-        fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
+        fd = os.open(path, os.O_RDONLY | CLOSELY | AT_ONCE)
     except FileNotFoundError:
         return False
     try:
-        return os.pread(fd, len(line), offset) == line
+        return read_at(fd, len(line), offset) == line
     finally:
+        os.close(fd)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(path: str) -> Iterator[None]:
+    """For a step in which the file itself cannot be locked. ``BlockingIOError`` when another process is at it."""
+    fd = _open_locked(path)
+    try:
+        yield
+    finally:
+        unlock(fd)
         os.close(fd)
 
 
@@ -112,7 +130,8 @@ def _open_locked(path: str) -> int:
     for _ in range(_REOPENS):
         fd = _open(path)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not try_lock(fd):
+                raise BlockingIOError(errno.EWOULDBLOCK, os.strerror(errno.EWOULDBLOCK), path)
             if _is_at(fd, path):
                 return fd
         except BaseException:
@@ -123,10 +142,9 @@ def _open_locked(path: str) -> int:
 
 
 def _open(path: str) -> int:
-    flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_NOCTTY
-    fd = os.open(path, flags, 0o600)
+    fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT | CLOSELY | AT_ONCE, 0o600)
     status = os.fstat(fd)
-    if stat.S_ISREG(status.st_mode) and status.st_uid == os.geteuid():
+    if stat.S_ISREG(status.st_mode) and is_ours(status):
         return fd
     os.close(fd)
     if not stat.S_ISREG(status.st_mode):

@@ -25,6 +25,7 @@ from recost.notice import Notice
 from recost.origins import mount_namespace
 from recost.paths import make_dirs
 from recost.session import Destination
+from recost.system import CLOSELY
 from recost_collector.exporters import INTENT, WAITING, Frame, Lease, Retry
 from recost_collector.exporters.lines import NEWLINE, LineFile, holds
 from recost_collector.words import in_words
@@ -59,7 +60,7 @@ class NdjsonExporter:
     def __init__(self, destination: Destination, lease: Lease) -> None:
         self._destination = destination
         self._lease = lease
-        self._path = os.fsdecode(unquote_to_bytes(urlsplit(destination.url).path))
+        self._path = _path_of(destination.url)
         self._aside = "{}.1{}".format(*os.path.splitext(self._path))
         self._intent_path = os.path.join(lease.state_dir, f"{destination.id}{INTENT}")
         namesake = Destination("{}.1{}".format(*os.path.splitext(destination.url)), directory=destination.directory)
@@ -111,7 +112,7 @@ class NdjsonExporter:
 
     def _commit(self, intent: Intent) -> None:
         new = f"{self._intent_path}.new"
-        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+        fd = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | CLOSELY, 0o600)
         with open(fd, "wb") as file:
             file.write(msgspec.json.encode(intent))
             file.flush()
@@ -166,6 +167,11 @@ class NdjsonExporter:
 def _as_utf8(path: str) -> str:
     """A notice is UTF-8, a path need not be."""
     return os.fsencode(path).decode(errors="backslashreplace")
+
+
+def _path_of(url: str) -> str:
+    path = os.fsdecode(unquote_to_bytes(urlsplit(url).path))
+    return path[1:] if os.path.splitdrive(path[1:])[0] else path  # /C:/x is C:/x, where there are drives
 
 
 def open_exporter(destination: Destination, lease: Lease) -> NdjsonExporter:

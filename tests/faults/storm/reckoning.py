@@ -10,7 +10,8 @@ from pathlib import Path
 
 import msgspec
 
-from recost.leader import LEADER_INFO, LEADER_LOCK, SPAWN_LOCK, open_lock, try_lock
+from recost.leader import LEADER_INFO, LEADER_LOCK, SPAWN_LOCK, open_lock
+from recost.system import try_lock
 from recost_collector.process import LOG_FILE
 from recost_collector.spool import SPOOL_FILE
 from recost_collector.spool_place import ID_FILE, LOCK_FILE

@@ -1,0 +1,84 @@
+"""Calls that were tracked by hand count once, also when a spool that knows of them changes hands."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from recost.event import CallEvent, LlmEvent, encode
+from recost.ring.layout import HEAD
+from recost_collector.changes import Changes
+from recost_collector.leading import lead
+from recost_collector.spool import Spool
+from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, turn_until
+from tests.harness import run_child
+
+TRACKED = 7_500_000_000
+"""Pico-dollars; 0.75 cents."""
+ESTIMATE = 2.0
+"""Cents of one chat completion, by the rules."""
+
+
+def track(worker: Worker) -> None:
+    event = LlmEvent(
+        at_ns=time.time_ns(),
+        duration_ns=7_000_000,
+        provider="openai",
+        model="gpt-4o",
+        prompt_tokens=1000,
+        completion_tokens=500,
+        cached_tokens=0,
+        cost_pico_usd=TRACKED,
+        by_hand=True,
+    )
+    assert worker.writer.offer(encode(event))
+
+
+def call(worker: Worker) -> None:
+    event = CallEvent(time.time_ns(), 5_000_000, "POST", "https", "api.openai.com", "/v1/chat/completions", 200, 10, 20)
+    assert worker.writer.offer(encode(event))
+
+
+def commit_and_die(worker: Worker) -> None:
+    leadership = lead(runtime(), "thread", 1.0)
+    assert leadership is not None
+    turn_until(leadership, lambda: worker.ring.words[HEAD] == worker.writer.tail, what="a commit")
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def lead_and_die_after(commits: int) -> None:
+    commit = Spool.commit
+    left = iter(range(commits - 1, -1, -1))
+
+    def commit_once_more(spool: Spool, changes: Changes) -> None:
+        commit(spool, changes)
+        if not next(left):
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    Spool.commit = commit_once_more  # type: ignore[method-assign]  # in this forked child alone
+    with collector():
+        os._exit(1)
+
+
+@pytest.mark.parametrize("commits", range(1, 6))
+def test_killed_after_any_step_of_an_adoption(commits: int) -> None:
+    """The cursors; theirs, ours and theirs again for the frames; ours for all else."""
+    worker = Worker(file_session())
+    track(worker)
+    track(worker)
+    assert run_child(partial(commit_and_die, worker)) == -signal.SIGKILL
+    Path(runtime(), "spool-id").unlink()  # that spool is nobody's now
+    assert run_child(partial(lead_and_die_after, commits)) == -signal.SIGKILL
+    with collector():
+        for _ in range(3):
+            call(worker)
+        worker.leave()
+
+    metrics = [metric for window in delivered() for metric in window["metrics"]]
+    assert sum(metric["requestCount"] for metric in metrics) == 5
+    assert sum(metric["estimatedCostCents"] for metric in metrics) == pytest.approx(2 * 0.75 + ESTIMATE)
