@@ -53,8 +53,7 @@ class Writer:
     Never blocks on another process and never raises.  The ring has one producer, so calls take turns: the one whose
     record is in ``_turn`` has it.  Taking the turn is one step of the interpreter that also says whose it is (the same
     list in no other call), so no exception that a signal handler throws can leave that open; and a call that finds
-    itself inside of the one that has it need not wait for ever.  A lock takes several steps, costs three times as much
-    cold, and knows threads, not calls.
+    itself inside of the one that has it need not wait for ever.  A lock takes more steps, and knows no calls.
 
     State: ``_next`` (tail, sequence, deferred record just stored) is replaced in one assignment *before* ``tail`` is
     published, so an exception that comes between two lines leaves a ring that the next ``offer`` continues without a

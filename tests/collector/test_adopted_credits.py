@@ -60,7 +60,7 @@ def lead_and_die_after(commits: int) -> None:
         if not next(left):
             os.kill(os.getpid(), signal.SIGKILL)
 
-    Spool.commit = commit_once_more  # type: ignore[method-assign]  # in this forked child alone
+    Spool.commit = commit_once_more  # type: ignore[method-assign,assignment]  # in this forked child alone
     with collector():
         os._exit(1)
 
