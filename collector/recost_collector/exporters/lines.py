@@ -124,6 +124,8 @@ def _one_at_a_time(path: str) -> Iterator[None]:
     finally:
         unlock(fd)
         os.close(fd)
+        with contextlib.suppress(OSError):  # somebody else has it open by now
+            os.unlink(path)
 
 
 def _open_locked(path: str) -> int:

@@ -15,6 +15,7 @@ import contextlib
 import errno
 import logging
 import os
+import time
 from typing import Annotated, Optional
 from urllib.parse import unquote_to_bytes, urlsplit
 
@@ -30,6 +31,8 @@ from recost_collector.exporters import INTENT, WAITING, Frame, Lease, Retry
 from recost_collector.exporters.lines import NEWLINE, LineFile, holds
 from recost_collector.words import in_words
 
+BUSY_S = 0.5
+"""How long an attempt waits for others who write."""
 BUSY_RETRY_S = 1.0
 _NO_ROOM = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
 MAX_OFFSET = 1 << 60
@@ -71,7 +74,7 @@ class NdjsonExporter:
         try:
             self._require_lease()
             self._require_directory()
-            with contextlib.closing(LineFile(self._path)) as file:
+            with contextlib.closing(self._open()) as file:
                 self._require_lease()  # again: from here on nobody else can write
                 self._append_once(file, frame.key, frame.body + NEWLINE)
         except BlockingIOError as exc:
@@ -81,6 +84,17 @@ class NdjsonExporter:
 
     def close(self) -> None:
         """Nothing to do: the file is open during an export only."""
+
+    def _open(self) -> LineFile:
+        """Other collectors write for milliseconds each: on some systems every process has one."""
+        until = time.monotonic() + BUSY_S
+        while True:
+            try:
+                return LineFile(self._path)
+            except BlockingIOError:
+                if time.monotonic() >= until:
+                    raise
+            time.sleep(BUSY_S / 100)
 
     def _append_once(self, file: LineFile, key: str, line: bytes) -> None:
         if self._is_there(key, line):
