@@ -146,7 +146,7 @@ def test_a_ring_that_cannot_be_removed_counts_once(monkeypatch: pytest.MonkeyPat
 
 def test_a_leader_that_is_killed_while_it_says_who_leads_leaves_no_file_for_ever() -> None:
     def publish_half() -> None:
-        os.rename = lambda _source, _target: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
+        os.replace = lambda _source, _target: os.kill(os.getpid(), signal.SIGKILL)  # type: ignore[assignment]
         write_leader(runtime(), Leader(os.getpid(), 0, 0, "0", "spawned", 1, ""))
 
     assert run_child(publish_half) == -signal.SIGKILL
