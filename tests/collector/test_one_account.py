@@ -87,15 +87,18 @@ class Told:
         self._chance = chance
         self._late: list[Tell] = []
 
-    def tell(self, kind: Callable[[Provider, float], Call]) -> None:
-        """One call, of which something may be told later: with other calls, in another window, to another collector."""
+    def tell(self, kind: Callable[[Provider, float], Call], late: int) -> None:
+        """One call, of which some is told later: with other calls, in another window, to another collector.
+
+        Most often that is the part with the number ``late``: so calls are tracked of which no HTTP call is known yet.
+        """
         provider = self._chance.choice(PROVIDERS)
         call = kind(provider, self._chance.randrange(20) / 4)
         self.cents += call.cents
         self.of_llm += call.of_llm
         self.tracked[provider] += call.is_tracked
-        for tell in self._chance.sample(call.told, len(call.told)):
-            if self._chance.random() < 0.5:
+        for number, tell in self._chance.sample([*enumerate(call.told)], len(call.told)):
+            if self._chance.random() < (0.8 if number == late else 0.2):
                 self._late.append(tell)
             else:
                 tell(self._chance.choice(self.workers))
@@ -133,8 +136,9 @@ def test_the_sum_over_metrics_is_what_all_calls_cost(seed: int) -> None:
     chance = random.Random(seed)
     told = Told(chance)
     for _ in range(COLLECTORS):
+        kinds, late = chance.sample(KINDS, 3), chance.randrange(2)
         for _ in range(CALLS // COLLECTORS):
-            told.tell(chance.choice(KINDS))
+            told.tell(chance.choice(kinds), late)
         told.tell_late(chance.random())
         lead_and_be_killed(_act(told, chance))
     told.tell_late(1.0)
