@@ -12,6 +12,7 @@ from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
+from recost.ring import files
 from recost.ring.files import SPARE_BYTES, SPARE_FILES, create_ring
 from recost.ring.layout import MIN_CAPACITY
 from tests.faults.disks.mounts import enter_namespace, fill, make_read_only, make_writable, mount_tmpfs
@@ -237,7 +238,7 @@ def _dies_without_allocation(trial: Trial) -> bool:
 
     def make_holes() -> None:
         os.posix_fallocate = lambda fd, _start, size: os.ftruncate(fd, size)
-        mmap.MAP_POPULATE = 0  # type: ignore[attr-defined,unused-ignore]
+        files._MAPPED["flags"] = mmap.MAP_SHARED  # without MAP_POPULATE
         rings = [create_ring(str(folder), b"", MIN_CAPACITY) for _ in range(20)]
         for ring in rings:
             ring.data[:] = bytes(len(ring.data))

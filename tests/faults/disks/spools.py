@@ -128,7 +128,7 @@ def _damage(damage: Damage, in_use: bool, trial: Trial) -> None:
         _flush_until(site, worker, AFTER, 100)
         lost = site.ledger.total - site.arrived()
         if lost:
-            worker.must_hear("a new one is started, up to")
+            worker.must_hear("a new one is started, lost are")
         status = site.status()
         site.leave()
         found = site.endpoints()

@@ -24,8 +24,8 @@ from tests.harness import wait_until
 
 ENDPOINTS = 2000
 """As many as a window may hold."""
-CONTROL_CALLS = 80_000
-"""Of each worker. Were they kept, they would take 20 MiB."""
+CONTROL_CALLS = 200_000
+"""Of each worker. Were they kept, they would take 40 MiB."""
 UNIT = ("100,000 events", 100_000)
 BOUND = Growth(4096, descriptors=8, files=4, state_files=4, kept_rows=8, waiting_rows=64, spool_kib=4096)
 
@@ -100,7 +100,7 @@ def letting_go_of_windows() -> None:
     close = OpenWindow.close
 
     def close_and_keep(self, wall_ns, next_id):
-        window = (self._committed, self._delta)
+        window = self._counts.committed  # closing adds the rest to it
         frames = close(self, wall_ns, next_id)
         kept.append((window, [frame.body for frame in frames]))
         return frames
