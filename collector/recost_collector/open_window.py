@@ -80,7 +80,11 @@ class OpenWindow:
         return True
 
     def take_credits(self, held: Held) -> None:
-        """Those of an open window of the same session that was adopted."""
+        """Those of an open window of the same session that was adopted.
+
+        The adoption has committed them with our newest delta, or as the first one: they go with it.
+        """
+        self._number = max(self._number, 1)
         self._counts.take_credits(held)
 
     @property

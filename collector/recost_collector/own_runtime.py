@@ -15,7 +15,7 @@ from filelock import Timeout
 
 from recost.leader import LEADER_LOCK
 from recost.ring.files import RING_PREFIX, open_ring
-from recost.ring.layout import HEAD, TAIL, BadRing
+from recost.ring.layout import HEAD, TAIL, BadRing, OtherLayout
 from recost_collector.election import new_file_lock
 from recost_collector.keys import PREFIX as KEY_PREFIX
 
@@ -79,7 +79,9 @@ def _is_read(path: str) -> bool:
     """Nobody writes the ring any more, and nothing is left in it."""
     try:
         ring = open_ring(path)
-    except (OSError, BadRing, ValueError):
+    except (OSError, OtherLayout):  # it cannot be opened now, or not by this version: what is in it is not known
+        return False
+    except (BadRing, ValueError):
         return True
     is_read = ring.owner_gone() and ring.words[HEAD] == ring.words[TAIL]
     ring.close()

@@ -1,4 +1,4 @@
-"""``recost-collector purge``: list all files of recost of this user, and with ``--yes`` remove them."""
+"""``recost-collector purge``: list the files of recost of this user, and with ``--yes`` remove them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ files[]: path, bytes), windows_waiting, windows_parked and open_windows (what is
 def add_command(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     command = commands.add_parser(
         "purge",
-        help="all files of recost: list them, and with --yes remove them",
+        help="the files of recost but the telemetry: list them, and with --yes remove them",
         description="Lists all files of recost of this user and what would be lost with them; removes them with --yes.",
         epilog=_EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,

@@ -15,6 +15,12 @@ MOST_TROUBLES = 4
 MOST_PROJECTS = 5
 MOST_DESTINATIONS = 4
 """On one screen; --json has all of them."""
+_TOTALS = {
+    "dropped_full": "not recorded, for the ring was full",
+    "dropped_big": "not recorded, for they were too big",
+    "undecodable": "unreadable",
+    "faults": "faults of recost's",
+}
 _RINGS = [
     Column("WORKERS"),
     Column("RECORDED"),
@@ -84,7 +90,7 @@ def _holdings(status: Status, width: int) -> list[str]:
         rings = plural(len(status.other_layouts), "ring")
         lines += ["", f"left alone         {rings} of another layout, for a recost that reads it"]
     if any(status.totals.values()):
-        totals = ", ".join(f"{name} {value:,}" for name, value in status.totals.items() if value)
+        totals = ", ".join(f"{_TOTALS.get(name, name)} {value:,}" for name, value in status.totals.items() if value)
         lines += ["", f"workers gone       {totals}"]
     return lines
 

@@ -156,11 +156,11 @@ class LlmCall(Mark):
             self._to_report.pop()  # one step, for other threads and finalizers: who finds nothing came second
         except IndexError:
             return
-        if not self._ours[0]:
-            return
         if self._response is not None:
             self._detach(self._response())
         owner, self.owner = self.owner, None  # contexts that inherited this call may outlive it by far
+        if not self._ours[0]:
+            return
         runtime, carrier = _runtime.current, self.carrier
         if runtime is None:
             return

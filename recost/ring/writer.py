@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import collections
-import contextlib
 import sys
 import zlib
 from types import FrameType
 from typing import Optional, Protocol
 
-from recost._native import native
+from recost._native import new_rlock
 from recost.ring.layout import (
     CRC,
     DROPPED_BIG,
@@ -26,9 +25,6 @@ from recost.ring.sentinel import Sentinel
 
 Record = list[bytes]
 """A payload in a list of its own: which call's it is can be told, also of equal ones."""
-
-PAUSE_S = 0.00005
-"""Between two looks for a free turn: another thread has it for microseconds, unless it is stopped amid them."""
 
 FRAME, ALIGNED = PREFIX_BYTES + 7, ~7
 
@@ -50,28 +46,25 @@ class Data(Protocol):
 class Writer:
     """Publishes records. Any thread, signal handler or finalizer may call ``offer`` at any time.
 
-    Never blocks on another process and never raises.  The ring has one producer, so calls take turns: the one whose
-    record is in ``_turn`` has it.  Taking the turn is one step of the interpreter that also says whose it is (the same
-    list in no other call), so no exception that a signal handler throws can leave that open; and a call that finds
-    itself inside of the one that has it need not wait for ever.  A lock takes more steps, and knows no calls.
-
-    State: ``_next`` (tail, sequence, deferred record just stored) is replaced in one assignment *before* ``tail`` is
-    published, so an exception that comes between two lines leaves a ring that the next ``offer`` continues without a
-    gap or a repeat.  ``_limit``: how far the tail may go before the collector's head is looked at again.
+    Never blocks on another process and never raises.  State: ``_next`` (tail, sequence, deferred record just
+    stored) is replaced in one assignment *before* ``tail`` is published, so an exception that a signal handler
+    throws between two lines leaves a ring that the next ``offer`` continues without a gap or a repeat.
+    ``_limit``: how far the tail may go before the collector's head is looked at again.
     """
 
     __slots__ = (
+        "_busy",
         "_capacity",
         "_closed",
         "_data",
         "_deferred",
         "_limit",
+        "_lock",
         "_mask",
         "_max_record",
         "_next",
         "_ours",
         "_seed",
-        "_turn",
         "_words",
         "refused",
     )
@@ -87,37 +80,57 @@ class Writer:
         self._mask = len(data) - 1
         self._max_record = max_record_bytes(len(data))
         self._limit = 0
-        self._turn: dict[int, Record] = {}
+        self._lock = new_rlock()
+        self._busy = False
         self._closed = False
         self._next: tuple[int, int, Optional[Record]] = (words[TAIL], words[RECORDS], None)
         self._deferred: collections.deque[Record] = collections.deque()
 
     def offer(self, payload: bytes) -> bool:
         """Append one record. False: refused and counted, or this ring is closed, or it is the parent's."""
-        if not self._ours[0]:  # before the turn: another thread may have had it at the fork
+        if not self._ours[0]:  # before the lock: another thread may have held it at the fork
             return False
-        mine = [payload]
         try:
-            if self._turn.setdefault(0, mine) is not mine and not self._wait(mine):
-                return self._defer(mine)
-            if self._deferred:
-                self._store_deferred()
-            accepted = not self._closed and self._store(payload, None)
-            del self._turn[0]
-            if self._deferred:  # came in while we stored; later ones store themselves, for the turn is free
+            with self._lock:  # the ring has one producer, so threads take turns
+                if self._busy and self._is_reentered():  # a signal handler or a finalizer made a call
+                    self._deferred.append([payload])
+                    return not self._closed
+                if self._closed:
+                    return False
+                self._busy = True
+                if self._deferred:
+                    self._store_deferred()
+                accepted = self._store(payload, None)
+                self._busy = False
+            if self._deferred:  # came in while we stored; later ones store themselves, for we are not busy
                 self.settle()
         except BaseException:  # a handler threw through us
-            self._give_back(mine)
+            self._let_go()
             raise
         return accepted
 
     def settle(self) -> None:
         """Publish what an interrupted ``offer`` has left aside."""
-        self._settle(closes=False)
+        if not self._ours[0]:
+            return
+        try:
+            with self._lock:
+                if self._busy and self._is_reentered():
+                    return
+                self._busy = True
+                self._store_deferred()
+                self._busy = False
+        except BaseException:  # a handler threw through us
+            self._let_go()
+            raise
 
     def close(self) -> None:
         """Publish what is left aside, then nothing more: a later ``offer`` returns False."""
-        self._settle(closes=True)
+        if not self._ours[0]:
+            return
+        self.settle()
+        with self._lock:
+            self._closed = True
 
     @property
     def tail(self) -> int:
@@ -129,46 +142,26 @@ class Writer:
         """(position, records), by our own account, not by what the file says."""
         return self._next[:2]
 
-    def _settle(self, *, closes: bool) -> None:
-        if not self._ours[0]:
+    def _is_reentered(self) -> bool:
+        """Whether two calls of ours are under way on this thread, one inside the other. Only the stack knows."""
+        frame: Optional[FrameType] = sys._getframe()  # noqa: SLF001 - what inspect.currentframe is
+        depth = 0
+        while frame is not None:
+            depth += frame.f_code in _OUTERMOST and frame.f_locals.get("self") is self
+            frame = frame.f_back
+        return depth > 1
+
+    def _let_go(self) -> None:
+        """After an exception from outside: the flag and the lock are nobody's.
+
+        ``with`` and ``finally`` alone would not do: up to Python 3.9 a handler can throw between leaving the block and
+        the first step of what it guarantees.  The innermost call leaves both to the one that it interrupted.
+        """
+        if self._is_reentered():
             return
-        mine = [b""]
-        try:
-            is_ours = self._wait(mine)
-            if is_ours:
-                self._store_deferred()
-            if closes:
-                self._closed = True
-            if is_ours:
-                self._store_deferred()  # what came in between
-                del self._turn[0]
-        except BaseException:  # a handler threw through us
-            self._give_back(mine)
-            raise
-
-    def _defer(self, mine: Record) -> bool:
-        """For the call that we are inside of to store."""
-        if self._closed:
-            return False
-        self._deferred.append(mine)
-        return True
-
-    def _wait(self, mine: Record) -> bool:
-        """Take the turn as soon as it is free. False: a call has it that we are inside of, so it waits for us."""
-        while (holder := self._turn.setdefault(0, mine)) is not mine:
-            if _is_under(sys._getframe(), holder):  # noqa: SLF001 - what inspect.currentframe is
-                return False
-            if _is_under_way(holder):
-                _sleep(PAUSE_S)
-            else:  # a second exception came before the first one's call could give it back
-                self._give_back(holder)
-        return True
-
-    def _give_back(self, record: Record) -> None:
-        # Others may be giving it back, too: so no call between look and deletion, for at one, threads change.
-        with contextlib.suppress(KeyError):
-            if self._turn[0] is record:
-                del self._turn[0]
+        self._busy = False
+        while self._lock._is_owned():  # noqa: SLF001 - RLock has no public word for it
+            self._lock.release()
 
     def _store_deferred(self) -> None:
         while self._deferred:
@@ -229,21 +222,4 @@ class Writer:
 _crc32 = zlib.crc32
 _pack_crc = CRC.pack
 _pack_body_prefix = LENGTH_AND_SEQUENCE.pack
-_sleep = native("time", "sleep")
-_OUTERMOST = frozenset({Writer.offer.__code__, Writer._settle.__code__})  # noqa: SLF001 - this module's own
-
-
-def _is_under(top: FrameType, holder: Record) -> bool:
-    """Whether the call whose record is ``holder`` is on the stack that ends in ``top``. Only a stack knows."""
-    frame: Optional[FrameType] = top
-    while frame is not None:
-        if frame.f_code in _OUTERMOST and frame.f_locals.get("mine") is holder:
-            return True
-        frame = frame.f_back
-    return False
-
-
-def _is_under_way(holder: Record) -> bool:
-    """Whether any thread is in the call whose record is ``holder``."""
-    tops = sys._current_frames()  # noqa: SLF001 - documented, and so called since it is for special purposes
-    return any(_is_under(top, holder) for top in tops.values())
+_OUTERMOST = frozenset({Writer.offer.__code__, Writer.settle.__code__})

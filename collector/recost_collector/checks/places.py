@@ -188,4 +188,9 @@ def _lasting(*, is_local: bool) -> Check:
             "after a reboot", text, "mount a volume there, or name one in RECOST_STATE_DIR and RECOST_LOCAL_DIR"
         )
     kept = ", ".join(f"{what} in {places[what]}{f' ({kind})' if kind else ''}" for what, kind in kinds.items())
+    runtime = runtime_dirs()[0]
+    kind = file_system_of(runtime)
+    if kind and kind not in VOLATILE:
+        text = f"rings, with the API key in cloud mode, are on a disk: {runtime} ({kind})"
+        return warn("after a reboot", text, "name a directory in memory in RECOST_RUNTIME_DIR, below /dev/shm")
     return ok("after a reboot", f"there still: {kept}; not there: rings and keys, which are in memory")

@@ -34,7 +34,7 @@ from tests.processes.support import rings
 SILENT = 2
 """So many children of each parent live on after it and make no call."""
 MOST_LINES = 40
-"""Between two forks: more than ``offer`` has within its turn, so that each of them has its turn."""
+"""Between two forks: more than ``offer`` has under its lock, so that each of them has its turn."""
 FORKERS, RACERS = 3, 3
 PAUSE_S = 0.005
 CONTROL_CALLS = 50
@@ -64,7 +64,7 @@ class AnnouncedForks:
 
 
 def inside_offer(trial: Trial) -> None:
-    """While another thread has its turn at the ring, at any line; and while three call as fast as they can."""
+    """While another thread holds the ring's lock, at any line; and while three call as fast as they can."""
     held, amid = trial.size((40, 20), (1000, 500))
     live = functools.partial(_take_one_ring_for_two, AlwaysHome, announced)
     control = without("the fork sentinel", live, trial.size(5, 50))
@@ -74,7 +74,7 @@ def inside_offer(trial: Trial) -> None:
 
 
 def libc(trial: Trial) -> None:
-    """The fork() of C, which no hook announces, while another thread has its turn at the ring."""
+    """The fork() of C, which no hook announces, while another thread holds the ring's lock."""
     live = functools.partial(_take_one_ring_for_two, AnnouncedForks, unannounced)
     control = without("the kernel's wiping of the sentinel", live, trial.size(5, 50))
     side_by_side(trial, tries_of(_inside_unannounced, trial.size(30, 800)), AT_ONCE, control)
@@ -82,7 +82,7 @@ def libc(trial: Trial) -> None:
 
 def in_a_thread(trial: Trial) -> None:
     """Threads fork side by side while others call; the threads of a child race for its first call."""
-    control = without("the look at the sentinel before all else", _lock_first, trial.size(2, 10))
+    control = without("the look at the sentinel before the lock", _lock_first, trial.size(2, 10))
     side_by_side(trial, tries_of(_in_threads, trial.size(30, 800)), AT_ONCE, control)
 
 
@@ -120,7 +120,7 @@ def _fork_while_one_is_inside(family: Family, forks: int, fork: Fork) -> None:
     writer = the_writer()
     enough = threading.Event()
     steps = [family.random.randint(1, MOST_LINES) for _ in range(forks)]
-    held = Held({writer_file.__file__}, steps, counts=lambda: bool(writer._turn))
+    held = Held({writer_file.__file__}, steps, counts=writer._lock._is_owned)
     held.run(lambda: _call_until(enough, caller))
     for number, _ in enumerate(held.stops, 1):
         if number > forks - SILENT:
@@ -144,8 +144,8 @@ def _fork_amid_calls(family: Family, forks: int) -> None:
 
 
 def _look_who_is_inside(family: Family, parents: Writer) -> None:
-    """Note whether another thread of the parent had the turn at the fork."""
-    if parents._turn:
+    """Note whether another thread of the parent held the lock at the fork."""
+    if not parents._lock.acquire(blocking=False):
         family.notes.add(0)
 
 
@@ -200,10 +200,10 @@ def _take_one_ring_for_two(sentinel: Callable[[], Sentinel], fork: Fork, family:
 
 def _lock_first(family: Family) -> None:
     """A child waits for ever for a lock that a thread of its parent held."""
-    offer, lock = Writer.offer, threading.Lock()
+    offer = Writer.offer
 
     def lock_and_offer(writer: Writer, payload: bytes) -> bool:
-        with lock:
+        with writer._lock:
             return offer(writer, payload)
 
     def live() -> None:
@@ -211,7 +211,7 @@ def _lock_first(family: Family) -> None:
         recost.init(**SETTINGS)
         caller = family.caller()
         caller.call(1)
-        held = Held({writer_file.__file__}, [1], counts=lock.locked)
+        held = Held({writer_file.__file__}, [1], counts=the_writer()._lock._is_owned)
         held.run(lambda: caller.call(1))
         for _ in held.stops:
             family.fork(announced, Caller.call, within_s=HANG_S)
@@ -261,7 +261,7 @@ def _owner(ring: Path) -> int:
 
 
 ROWS = [
-    Row("forks.inside-offer", "a child writes into no ring of its parent and waits for nobody there", inside_offer),
+    Row("forks.inside-offer", "a child writes into no ring of its parent and waits for no lock of it", inside_offer),
     Row("forks.libc", "the same without any hook; a dead parent's ring goes with its children's first calls", libc),
     Row("forks.of-a-fork", "each generation counts for itself, also with the pid of a dead ancestor", of_a_fork),
     Row("forks.after-dispose", "nothing that was disposed of comes back in a child", after_dispose),

@@ -47,24 +47,21 @@ Source = Callable[["Round"], AbstractContextManager[None]]
 
 
 class Unguarded(Writer):
-    """The control: whoever comes stores, also amid another."""
+    """The control: the lock alone, which lets in the thread that has it."""
 
     def offer(self, payload: bytes) -> bool:
-        mine = [payload]
-        return self._store(mine[0], None)
+        with self._lock:
+            return self._store(payload, None)
 
 
 class Unreleased(Writer):
-    """The control for exceptions: takes the turn and gives it back as if nothing could come between."""
+    """The control for exceptions: takes the lock and gives it back as if nothing could come between."""
 
     def offer(self, payload: bytes) -> bool:
-        self._turn[0] = [payload]
+        self._lock.acquire()
         accepted = self._store(payload, None)
-        self._turn.clear()
+        self._lock.release()
         return accepted
-
-    def settle(self) -> None:
-        """Would take a turn over that nobody has any more."""
 
 
 class Plan(NamedTuple):
@@ -93,7 +90,7 @@ class Outcome(msgspec.Struct):
     """Payloads that were not as offered, and gaps that the reader has counted."""
     dropped: int
     held: int
-    """Exceptions after which the turn was still taken."""
+    """Exceptions after which the lock was still taken."""
     stuck: int
     """1: at the end another thread could not offer."""
 
@@ -141,8 +138,7 @@ class Round:
                 self._offer_until_over()  # no loop in here: from 3.13 on the jump back is outside of the ``try``
             except Interrupted as exc:
                 self.thrown += 1
-                self.writer.settle()
-                self.held += bool(self.writer._turn)
+                self.held += self.writer._lock._is_owned()
                 self.struck(strikes.places_of(exc.__traceback__))
 
     def _offer_until_over(self) -> None:
@@ -197,13 +193,13 @@ def payload_of(number: int) -> bytes:
 def by_signals(trial: Trial) -> None:
     """A timer's signals, and another process's."""
     _strike(trial, [strikes.signals])
-    _without(trial, "turns and the side queue", [strikes.signals], Unguarded)
+    _without(trial, "the busy flag and the side queue", [strikes.signals], Unguarded)
 
 
 def by_finalizers(trial: Trial) -> None:
     """Collections that ``offer``'s own allocations set off, and such as come at any instruction."""
     _strike(trial, [strikes.finalizers, strikes.collections])
-    _without(trial, "turns and the side queue", [strikes.finalizers, strikes.collections], Unguarded)
+    _without(trial, "the busy flag and the side queue", [strikes.finalizers, strikes.collections], Unguarded)
 
 
 def by_exceptions(trial: Trial) -> None:
@@ -293,7 +289,7 @@ ROWS = [
     ),
     Row(
         "reentry.exceptions",
-        "an exception thrown inside offer loses nothing acknowledged and leaves the turn free",
+        "an exception thrown inside offer loses nothing acknowledged and leaves the lock free",
         by_exceptions,
         on_every_python=True,
     ),

@@ -29,9 +29,7 @@ TIMER_S = 0.0001
 SWITCH_S = 0.00002
 """Threads take turns so often."""
 ALLOCATIONS = 2
-"""What ``offer`` allocates itself that counts for the collector of garbage, at most: the list that takes its turn."""
-FREE_LISTS = 100
-"""More than an interpreter keeps for the next ones."""
+"""What ``offer`` allocates itself that counts for the collector of garbage: the methods of its lock."""
 
 Place = tuple[CodeType, int]
 """A function that is under way, and the line it is at."""
@@ -84,11 +82,9 @@ def signals(run: Round) -> Iterator[None]:
 def finalizers(run: Round) -> Iterator[None]:
     """Garbage whose finalizers record, collected when ``offer`` itself allocates something."""
     thresholds = gc.get_threshold()
-    hoard: list[list[object]] = [[] for _ in range(FREE_LISTS)]
 
     def litter() -> None:
         gc.disable()
-        hoard.append([])  # the one that the last ``offer`` gave back: to take that again would be no allocation
         _leave_garbage(run)
         gc.set_threshold(gc.get_count()[0] + run.chance.randrange(ALLOCATIONS))
         gc.enable()
