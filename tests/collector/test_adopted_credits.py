@@ -13,6 +13,7 @@ import pytest
 from recost.event import CallEvent, LlmEvent, encode
 from recost.ring.layout import HEAD
 from recost_collector.changes import Changes
+from recost_collector.credits import VALID_NS
 from recost_collector.leading import lead
 from recost_collector.spool import Spool
 from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, turn_until
@@ -24,9 +25,9 @@ ESTIMATE = 2.0
 """Cents of one chat completion, by the rules."""
 
 
-def track(worker: Worker) -> None:
+def track(worker: Worker, ago_s: int = 0) -> None:
     event = LlmEvent(
-        at_ns=time.time_ns(),
+        at_ns=time.time_ns() - ago_s * 1_000_000_000,
         duration_ns=7_000_000,
         provider="openai",
         model="gpt-4o",
@@ -82,3 +83,29 @@ def test_killed_after_any_step_of_an_adoption(commits: int) -> None:
     metrics = [metric for window in delivered() for metric in window["metrics"]]
     assert sum(metric["requestCount"] for metric in metrics) == 5
     assert sum(metric["estimatedCostCents"] for metric in metrics) == pytest.approx(2 * 0.75 + ESTIMATE)
+
+
+def test_void_credits_that_a_leader_adopts_leave_no_row_behind(caplog: pytest.LogCaptureFixture) -> None:
+    """The next leader would take that row for damage, and count it."""
+    worker = Worker(file_session())
+    track(worker, ago_s=VALID_NS // 1_000_000_000 + 60)
+    assert run_child(partial(commit_and_die, worker)) == -signal.SIGKILL
+    Path(runtime(), "spool-id").unlink()
+    worker.leave()
+    for ring in Path(runtime()).glob("ring-*"):
+        ring.unlink()
+    orphan = next(Path(os.environ["RECOST_STATE_DIR"]).glob("*/spool.sqlite3")).parent
+    away = orphan.rename(orphan.parent.parent / "away")
+
+    with collector() as leadership:
+        leadership.service.turn()
+        away.rename(orphan)
+        for file in orphan.iterdir():
+            os.utime(file, (1, 1))
+        leadership._looked_for_orphans_at = float("-inf")
+        turn_until(leadership, lambda: not orphan.exists(), what="the adoption")
+        turn_until(leadership, lambda: not leadership.service._aggregation.sessions, what="the session to be forgotten")
+    with caplog.at_level("WARNING"), collector():
+        pass
+
+    assert caplog.messages == []
