@@ -132,8 +132,10 @@ def remove(place: Place) -> None:
     """Delete an adopted spool, but for what was damaged and is kept for diagnosis. Its lock goes last."""
     _empty(place.directory)
     place.release()
-    if not MOVES_OPEN_FILES:
-        _empty(place.directory)
+    if not MOVES_OPEN_FILES:  # the lock's file was open; who has taken it since keeps it open, too
+        with contextlib.suppress(OSError):
+            os.unlink(os.path.join(place.directory, LOCK_FILE))
+            os.rmdir(place.directory)
 
 
 def _empty(directory: str) -> None:
@@ -154,15 +156,24 @@ def _why(exc: Exception) -> str:
 def _claim(runtime: str, state: str, degraded: str, patience_s: float) -> Place:
     make_private_dir(state)
     directory = os.path.join(state, _spool_id(runtime))
-    make_private_dir(directory)
     lock = new_file_lock(os.path.join(directory, LOCK_FILE))
     try:
-        lock.acquire(timeout=patience_s)
+        _acquire(lock, directory, patience_s)
     except Timeout:
         if not _end_predecessor(runtime, directory):
             raise
         lock.acquire(timeout=patience_s)
     return Place(directory, state, degraded, lock)
+
+
+def _acquire(lock: FileLock, directory: str, patience_s: float) -> None:
+    """Lock ``directory``, made if need be: a predecessor who leaves may remove it between the two."""
+    make_private_dir(directory)
+    try:
+        lock.acquire(timeout=patience_s)
+    except FileNotFoundError:
+        make_private_dir(directory)
+        lock.acquire(timeout=patience_s)
 
 
 def _end_predecessor(runtime: str, directory: str) -> bool:
