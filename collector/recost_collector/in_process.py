@@ -24,6 +24,10 @@ FOLLOW_S = 1.0
 FORK_WAIT_S = 10.0
 """How long a fork waits for the thread to be between two turns. Most take a millisecond, on a busy machine some take
 seconds; a child that did not wait may hang for good."""
+ROBBED = (
+    "the program has closed the descriptors of the collector in it, which ends; "
+    "calls wait in shared memory, windows on disk, for the collector of another process: call init() after closing them"
+)
 
 __all__ = ["load_exporters", "run_here", "start", "stop"]
 
@@ -75,16 +79,17 @@ class InProcess:
                 leadership.wake.wait(leadership.service.pause_s)
             with _working:
                 _finish(leadership, self._finish_s)
-        except LostLead as exc:
-            logger.warning("another collector leads: %s", exc)
-            leadership.give_back()
-        except Exception:
-            if leadership.is_robbed:
-                logger.warning("the program has closed the collector's descriptors, it starts anew in a second")
+        except Exception as exc:
+            if leadership.is_robbed:  # SQLite would go on with numbers that are of other files now, also for a new one
+                logger.warning(ROBBED)
+                self._stopping.set()
+            elif isinstance(exc, LostLead):
+                logger.warning("another collector leads: %s", exc)
             else:  # a bug of ours must not take the application along: let go, and start anew from the spool
                 logger.exception("the collector ends on a fault and starts anew in a second")
             leadership.give_back()
-            self._stopping.wait(FOLLOW_S)  # the fault may come back at once
+            if not isinstance(exc, LostLead):
+                self._stopping.wait(FOLLOW_S)  # the fault may come back at once
         finally:
             self._leadership = None
 
