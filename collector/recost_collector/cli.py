@@ -69,14 +69,23 @@ def main(argv: Optional[list[str]] = None) -> int:
         code: int = arguments.act(arguments)
         sys.stdout.flush()  # a full disk and a reader who has gone are met here, and not at the interpreter's end
     except BrokenPipeError:  # the reader of our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _leave_unsaid()
         return OK
     except (OSError, RecostError) as exc:
         sys.stderr.write(f"recost-collector: {about_file(exc) if isinstance(exc, OSError) else exc}\n")
+        _leave_unsaid()
         return UNREACHABLE
     except KeyboardInterrupt:
         return OK if getattr(arguments, "ends_by_ctrl_c", False) else INTERRUPTED
     return code
+
+
+def _leave_unsaid() -> None:
+    """What of our output cannot be written is not tried again at the interpreter's end, which would say so again."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _make_streams_safe() -> None:
