@@ -43,9 +43,11 @@ def _said(exc: BaseException) -> str:
     if isinstance(exc, socket.gaierror):
         return f"its name cannot be resolved ({words.in_words(exc)})"
     if isinstance(exc, ssl.SSLCertVerificationError):
-        return f"its certificate is not trusted: {words.sentence(exc.verify_message)}"
+        why = getattr(exc, "verify_message", "") or str(exc)  # urllib3 1.26 compares host names itself and has no such
+        return f"its certificate is not trusted: {words.sentence(why)}"
     if isinstance(exc, ssl.SSLError):
-        return f"TLS failed: {(exc.reason or str(exc)).replace('_', ' ').lower()}"
+        why = getattr(exc, "reason", None) or str(exc)
+        return f"TLS failed: {why.replace('_', ' ').lower()}"
     if isinstance(exc, (TimeoutError, socket.timeout, urllib3.exceptions.TimeoutError)):
         return "no answer in time"
     if isinstance(exc, http.client.RemoteDisconnected):
