@@ -11,7 +11,6 @@ from recost.hosts import split_base_url
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 SAME_HOST = frozenset({"localhost", "127.0.0.1"})
 """They stand for each other."""
-DEFAULT_PORTS = {"http": "80", "ws": "80", "https": "443", "wss": "443"}
 CACHED_HOSTS = 4096
 
 logger = logging.getLogger("recost")
@@ -28,10 +27,8 @@ class Exclusions:
         self._loopback = settings.exclude_loopback
         own = None if self._local else split_base_url(settings.base_url)
         self._own_hosts: frozenset[str] = frozenset()
-        self._own_port = ""
         if own is not None:
             self._own_hosts = SAME_HOST if own.host in SAME_HOST else frozenset({own.host})
-            self._own_port = own.port or DEFAULT_PORTS[own.scheme]
         self._by_netloc: dict[str, bool] = {}
         self.let_in: set[str] = set()
         """Of which nothing is left out, whatever the rest of the URL: the event path need not ask."""
@@ -40,24 +37,21 @@ class Exclusions:
     def __call__(self, event: CallEvent) -> bool:
         excluded = self._by_netloc.get(event.netloc)
         if excluded is None:
-            excluded = self._decide(event.scheme, event.netloc)
+            excluded = self._decide(event.netloc)
         return excluded or (bool(self._patterns) and self._matches_pattern(event))
 
-    def _decide(self, scheme: str, netloc: str) -> bool:
-        host, port = host_of(netloc), _port_of(netloc)
-        is_own_host = host in self._own_hosts  # what else listens there is not recost's own
-        is_own = is_own_host and (port or DEFAULT_PORTS.get(scheme)) == self._own_port
-        excluded = is_own or host in self._hosts
+    def _decide(self, netloc: str) -> bool:
+        host = host_of(netloc)
+        excluded = host in self._own_hosts or host in self._hosts
         if not excluded and self._local and self._loopback and self._is_loopback(host, netloc):
             self._tell_once(netloc)
             excluded = True
-        if port or not is_own_host:  # else the answer may differ by scheme
-            if len(self._by_netloc) >= CACHED_HOSTS:
-                self._by_netloc.clear()
-                self.let_in.clear()
-            self._by_netloc[netloc] = excluded
-            if not excluded and not self._patterns:
-                self.let_in.add(netloc)
+        if len(self._by_netloc) >= CACHED_HOSTS:
+            self._by_netloc.clear()
+            self.let_in.clear()
+        self._by_netloc[netloc] = excluded
+        if not excluded and not self._patterns:
+            self.let_in.add(netloc)
         return excluded
 
     def _is_loopback(self, host: str, netloc: str) -> bool:
@@ -74,8 +68,3 @@ class Exclusions:
                 "calls to this machine are left out in local mode: host=%s (exclude_loopback=False captures them)",
                 netloc,
             )
-
-
-def _port_of(netloc: str) -> str:
-    """Empty where it names none."""
-    return netloc.rpartition("]")[2].partition(":")[2]

@@ -26,6 +26,9 @@ from tests.harness import POLL_S
 GRACE_S = 15.0
 """A collector leaves 10 s after its last worker, by default."""
 
+GONE_S = 15.0
+"""What was killed is gone at once, unless the disk holds it up."""
+
 PROC = Path("/proc")
 SHARED_MEMORY = Path("/dev/shm")
 
@@ -130,12 +133,16 @@ def _still_there(left: Remains, mark: str) -> Remains:
 
 
 def end(left: Remains, mark: str) -> None:
-    """Kill the processes in ``left``, as far as they still are who they were and ours."""
-    for process in left.processes & frozenset(processes(mark)):
+    """Kill the processes in ``left``, as far as they still are who they were and ours. Returns when they are gone."""
+    killed = left.processes & frozenset(processes(mark))
+    for process in killed:
         with contextlib.suppress(ProcessLookupError):  # it left by itself just now
             os.kill(process.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):  # not our own child: somebody else reaps it
             os.waitpid(process.pid, 0)
+    give_up_at = time.monotonic() + GONE_S
+    while _still_there(left._replace(processes=killed), mark).processes and time.monotonic() < give_up_at:
+        time.sleep(POLL_S)  # till then it may make files in the directory that is removed next
 
 
 def processes(mark: str, since: Moment = EVER) -> list[Process]:

@@ -13,7 +13,6 @@ from tests.faults import __main__ as torture
 from tests.faults import rows
 from tests.faults.row import Control, Verdict
 from tests.faults.table import as_markdown, as_summary, as_text
-from tests.harness import wait_until
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +67,7 @@ def test_a_process_that_a_row_leaves_behind_is_a_violation_and_is_ended(
     assert "left behind: process" in said
     left = re.search(r"recost-torture-\w+", said)
     assert left is not None
-    wait_until(lambda: not leaks.processes(left[0]))  # it was killed, and takes a moment to be gone
+    assert not leaks.processes(left[0])
 
 
 def test_a_row_that_cannot_run_is_skipped_with_its_reason(capsys: pytest.CaptureFixture[str]):
