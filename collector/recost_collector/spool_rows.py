@@ -69,7 +69,10 @@ class Rows:
     def _destinations(self) -> Iterator[tuple[str, tuple[Destination, DestinationState]]]:
         for name, destination, state in self._db.execute("SELECT id, destination, state FROM destinations"):
             try:
-                yield _id(name), (_decode(destination, Destination), _decode(state, DestinationState))
+                place = _decode(destination, Destination)
+                if place.id != name:
+                    raise ValueError(f"no such destination: {place.id}")
+                yield place.id, (place, _decode(state, DestinationState))
             except UNREADABLE:
                 self._set_aside("DELETE FROM destinations WHERE id IS ?", name)
 

@@ -23,11 +23,13 @@ from tests.collector.collecting import Worker, collector, file_session, runtime,
 
 LARGEST = (1 << 64) - 1
 NEGATIVE = DestinationState(keys={"": KeyState(auth_failures=-1)})
-NEGATIVE_FRAME = """
-    INSERT INTO frames SELECT 7, d.id, s.id, 'k', x'7b7d', '1', -5, 0, 2, 0, 0, 0, 0, ''
+FRAME = """
+    INSERT INTO frames SELECT 7, d.id, s.id, 'k', x'7b7d', '1', 5, 0, 2, 0, 0, 0, 0, ''
         FROM destinations AS d, sessions AS s;
     INSERT INTO settles SELECT 7, ring, 0, position FROM cursors
 """
+NEGATIVE_FRAME = FRAME.replace("5, 0, 2", "-5, 0, 2")
+ELSEWHERE = encode(Destination("http://127.0.0.1:9", "shop")).hex()
 
 
 def _rows(leadership: Leadership, table: str) -> int:
@@ -90,6 +92,7 @@ def test_a_session_that_comes_back_just_after_it_was_let_go_keeps_its_row() -> N
         "INSERT INTO meta VALUES ('count.lost', 'many')",
         f"UPDATE destinations SET state = x'{encode(NEGATIVE).hex()}'",
         NEGATIVE_FRAME,
+        f"{FRAME}; UPDATE destinations SET destination = x'{ELSEWHERE}'",
     ],
 )
 def test_a_damaged_row_is_set_aside_and_counted_once(damage: str) -> None:
