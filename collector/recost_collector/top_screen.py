@@ -14,7 +14,7 @@ from recost_collector.figures import ago, count, latency, money, percent, plural
 from recost_collector.live import Row, Watched
 from recost_collector.status import RingStatus
 from recost_collector.status_text import headline
-from recost_collector.table import Column, cut, fit
+from recost_collector.table import GAP, Column, cut, fit
 from recost_collector.top_look import Look, rings
 
 COLUMNS = {
@@ -134,14 +134,17 @@ def _drawn(columns: list[Column], rows: Sequence[_Row], more: int, width: int, t
     rest = [_Row([f"and {more:,} more", *blanks], "dim")] if more > 0 else []
     foot = [total._replace(style="bold")] if total is not None else []
     kept, widths = fit(columns, [row.cells for row in (*rows, *rest, *foot)], width)
-    table = Table(box=None, pad_edge=False, header_style="bold")
+    table = Table(box=None, padding=0, header_style="bold")  # the gaps are columns: rich before 14 counts padding wrong
     for at, wide in zip(kept, widths):
         column = columns[at]
+        if table.columns:
+            table.add_column(width=len(GAP))
         justify: JustifyMethod = "left" if column.is_text else "right"
         style = "dim" if column in _FIGURES[_NOW:] else ""
         table.add_column(column.title, justify=justify, no_wrap=True, style=style, width=wide)
     for row in (*rows, *rest, *foot):
-        table.add_row(*(Text(cut(row.cells[at], wide)) for at, wide in zip(kept, widths)), style=row.style)
+        cells = [Text(cut(row.cells[at], wide)) for at, wide in zip(kept, widths)]
+        table.add_row(*[part for cell in cells for part in (GAP, cell)][1:], style=row.style)
     return table
 
 

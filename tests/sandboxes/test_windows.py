@@ -33,6 +33,7 @@ if ending == "dispose":
     assert pool.request("GET", api).status == 200
 if ending == "kill":
     os.kill(os.getpid(), 9)
+pool.clear()
 """
 ENTER = ("-m", "tests.sandboxes.enter", "windows", "--")
 
