@@ -10,13 +10,14 @@ from recost_collector.service import BUSY_POLL_S, IDLE_POLL_S, IDLE_TURNS, REST_
 from tests.collector.collecting import Worker, collector, file_session
 
 LOADED = """
-import sys
+import sys, filelock
+before = {*sys.modules}  # some versions of filelock load asyncio, and that ssl
 from recost.session import Destination
 from recost_collector import process
 from recost_collector.exporters import load_exporter
 for url in ("file:///tmp/shop.jsonl", "https://api.example.com/projects/shop/telemetry"):
     load_exporter(Destination(url))
-    print(sorted({"ssl", "urllib3"} & sys.modules.keys()))
+    print(sorted({"ssl", "urllib3"} & sys.modules.keys() - before))
 """
 
 
@@ -52,4 +53,6 @@ def test_the_heart_beats_every_turn_and_a_stale_word_of_a_predecessor_stays_unti
 
 def test_tls_is_loaded_for_the_first_destination_that_needs_it() -> None:
     done = subprocess.run([sys.executable, "-c", LOADED], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines() == ["[]", "['ssl', 'urllib3']"]
+    of_file, of_cloud = done.stdout.splitlines()
+    assert of_file == "[]"
+    assert "'urllib3'" in of_cloud
