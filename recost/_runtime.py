@@ -97,7 +97,8 @@ class Runtime:
         """Publish one finished LLM call; gets its tag here, like a call. False: disposed meanwhile."""
         if self.recorder.is_closed:
             return False
-        event.tag = event.tag or tag_here(or_route=self._tags_routes)
+        if self._tags_routes or current_use() is not None:
+            event.tag = event.tag or tag_here(or_route=self._tags_routes)
         payload, writer = encode(event), self.recorder.writer  # from here on as above: a shared step is dear when cold
         if (writer is None or not writer.offer(payload)) and not self._offer_slowly(payload, writer):
             return False

@@ -30,6 +30,7 @@ class KeptWindow(msgspec.Struct):
     bytes: int
     entries: int
     tries: int
+    """How often the destination refused it; an attempt without an answer is none."""
     status: int
     """Of the last answer that refused it, 0: none has."""
     reason: str

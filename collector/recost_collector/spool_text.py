@@ -8,8 +8,8 @@ from recost_collector.changes import with_status
 from recost_collector.figures import ago, as_json, plural, printable, size
 from recost_collector.spool_look import KeptSpool, KeptWindow
 
-_HEAD = ("id", "state", "age", "size", "entries", "tries", "reason")
-_RIGHT = frozenset({"id", "age", "size", "entries", "tries"})
+_HEAD = ("id", "state", "age", "size", "entries", "refused", "reason")
+_RIGHT = frozenset({"id", "age", "size", "entries", "refused"})
 
 
 def to_json(spools: list[KeptSpool]) -> str:

@@ -58,16 +58,16 @@ class _Row(NamedTuple):
 
 def frame(seen: Look, by: Optional[str], height: int, width: int) -> RenderableType:
     """``height`` in lines; 0: as many as it takes."""
-    parts: list[RenderableType] = [_verdict(seen), _summary(seen), Text()]
+    parts: list[RenderableType] = [_verdict(seen), _summary(seen)]
     watched = seen.watched
     shown = _views(watched, by) if watched is not None else []
     workers = rings(seen.status)
     room = _room(height - 4, [*(len(rows) for _, rows in shown), len(workers)])
     if watched is not None:
         for (view, rows), most in zip(shown, room):
-            parts.append(_table(watched, view, rows, most, width))
+            parts += [Text(), _table(watched, view, rows, most, width)]
     if workers:
-        parts.append(_workers(workers, seen.rates, room[-1], width))
+        parts += [Text(), _workers(workers, seen.rates, room[-1], width)]
     return Group(*parts)
 
 
@@ -123,9 +123,7 @@ def _table(watched: Watched, view: str, rows: Sequence[Row], most: int, width: i
         names = [Column(COLUMNS[view][-1], is_text=True)]
         named = [([" ".join(texts).strip()], row) for texts, row in named]
     found = [_Row([*map(printable, texts), *_cells(row, watched.span_s)], _style(row)) for texts, row in named]
-    table = _drawn([*names, *_FIGURES], found[:-1], len(rows) - most, width, found[-1])
-    table.add_row()
-    return table
+    return _drawn([*names, *_FIGURES], found[:-1], len(rows) - most, width, found[-1])
 
 
 def _drawn(columns: list[Column], rows: Sequence[_Row], more: int, width: int, total: Optional[_Row] = None) -> Table:

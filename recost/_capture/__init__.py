@@ -13,7 +13,7 @@ import sys
 import threading
 
 from recost._capture import wrap
-from recost._capture.imports import Watch
+from recost._capture.imports import Watch, is_under_way
 from recost._capture.patch import Patches
 from recost._capture.wrap import Sink, suppressed
 from recost.system import at_fork
@@ -48,7 +48,7 @@ def add_sink(sink: Sink, *, patch: bool = True) -> None:
 def patch_imported() -> None:
     """Patch the clients that are imported, also one that another thread is importing: hold no lock, it waits for it."""
     for name in CLIENTS:
-        if sys.modules.get(name) is not None:
+        if is_under_way(name) or sys.modules.get(name) is not None:  # in this order: it may end in between
             patch_now(name)
 
 
@@ -78,7 +78,10 @@ def fault_count() -> int:
 
 def _patch(name: str) -> None:
     # No lock yet: an import waits for a thread that is importing the same, and that one may wait for our lock.
-    module = importlib.import_module(name)
+    try:
+        module = importlib.import_module(name)
+    except ImportError:  # so that other thread has failed, too
+        return
     client = importlib.import_module(CLIENTS[name])
     with _lock:
         if is_installed():

@@ -19,6 +19,14 @@ if TYPE_CHECKING:  # typing takes longer than all of this file
     from typing import Any, Callable, Optional
 
 
+def is_under_way(name: str) -> bool:
+    """Whether a thread imports ``name`` now. Before it is in ``sys.modules`` a new finder may come too late for it.
+
+    importlib has no public word for it; the lock of a module is in this dictionary for as long as someone holds it.
+    """
+    return name in getattr(sys.modules["_frozen_importlib"], "_module_locks", ())
+
+
 class Watch:
     """A finder for ``sys.meta_path`` that calls ``imported(name)`` after each import or reload of a watched module.
 

@@ -11,7 +11,7 @@ import sys
 import threading
 from typing import Any, Callable
 
-from recost._capture.imports import Watch
+from recost._capture.imports import Watch, is_under_way
 from recost._capture.patch import Place
 from recost._capture.wrap import Function, Switch, contained
 from recost.llm import call_tags
@@ -35,7 +35,9 @@ class Patchable:
 
     def wrap(self, owner: Any, name: str, wrap: Callable[[Function, Any, Switch], Function]) -> None:
         of_us: Any = self  # a Place hands it on to the wrapper and does not look at it
-        self._places.setdefault((owner, name), Place(owner, name)).capture(of_us, wrap)
+        with _lock:
+            if self.is_patched:
+                self._places.setdefault((owner, name), Place(owner, name)).capture(of_us, wrap)
 
     def release(self) -> None:
         for place in self._places.values():
@@ -55,7 +57,7 @@ def patch(package: Patchable, default_feature_tag: str, hint: str = "") -> None:
         package.is_patched = True
         _patchables[package.module] = package
         _watch.start()
-    if sys.modules.get(package.module) is not None:
+    if is_under_way(package.module) or sys.modules.get(package.module) is not None:
         contained(package.apply)
 
 
