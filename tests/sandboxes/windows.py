@@ -127,18 +127,23 @@ def _require_closed(path: Any) -> None:
         raise PermissionError(errno.EACCES, "it is being used by another process", path)
 
 
+class _Blurred:
+    """A result of ``stat`` without owner and mode. CPython 3.12 crashes while it makes such a result of numbers."""
+
+    def __init__(self, exact: os.stat_result) -> None:
+        self._exact = exact
+        self.st_mode = stat.S_IFMT(exact.st_mode) | 0o777
+        self.st_uid = self.st_gid = 0
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._exact, name)
+
+
 def _hide_owners() -> None:
     """As they are told there: user 0, and everybody may do everything."""
 
-    def blurred(original: Callable[..., os.stat_result]) -> Callable[..., os.stat_result]:
-        def call(*args: Any, **kwargs: Any) -> os.stat_result:
-            found = list(original(*args, **kwargs))
-            exact = original(*args, **kwargs)
-            found[0], found[4], found[5] = stat.S_IFMT(exact.st_mode) | 0o777, 0, 0
-            names = ("st_atime", "st_mtime", "st_ctime", "st_atime_ns", "st_mtime_ns", "st_ctime_ns")
-            return os.stat_result(found, {name: getattr(exact, name) for name in names})
-
-        return call
+    def blurred(original: Callable[..., os.stat_result]) -> Callable[..., Any]:
+        return lambda *args, **kwargs: _Blurred(original(*args, **kwargs))
 
     os.stat, os.lstat, os.fstat = blurred(os.stat), blurred(os.lstat), blurred(os.fstat)
     assert os.stat("/").st_mode & 0o777 == 0o777
