@@ -29,22 +29,28 @@ class Case:
         self.give_up_at = time.monotonic() + request.timeout_s
         self._delivered = {name: lane.state.delivered for name, lane in service.delivery.lanes.items()}
         self._counts: dict[str, int] = {}
-        self._begin(service)
+        self._is_begun = False
+
+    def begin(self, service: Service) -> bool:
+        """Once, a turn after the request was met: only then every ring that was there before it has been, too."""
+        if self._is_begun:
+            return False
+        self._is_begun = True
+        if self.request.want == "flush":
+            for source in service.rings.sources.values():
+                source.ask_for_flush()
+        service.ask(lambda changes: self._act(service.delivery, read_clock().wall_ms, changes))
+        return True
 
     def is_done(self, service: Service) -> bool:
         """Everything is committed, and of a delivery attempt it is known what became of it."""
-        return service.is_committed and (self.request.want == "delete" or _is_flushed(service))
+        is_over = self._is_begun and service.is_committed
+        return is_over and (self.request.want == "delete" or _is_flushed(service))
 
     def answer(self, service: Service, wall_ms: int, *, is_done: bool) -> Answer:
         found = [self._outcome(name, lane, wall_ms) for name, lane in service.delivery.lanes.items()]
         relevant = [outcome for outcome in found if _has_something(outcome)]
         return Answer(relevant, is_done, service.spool_trouble)
-
-    def _begin(self, service: Service) -> None:
-        if self.request.want == "flush":
-            for source in service.rings.sources.values():
-                source.ask_for_flush()
-        service.ask(lambda changes: self._act(service.delivery, read_clock().wall_ms, changes))
 
     def _act(self, delivery: Delivery, wall_ms: int, changes: Changes) -> None:
         for name, lane in delivery.lanes.items():
@@ -87,9 +93,11 @@ class Desk:
         """After a turn. True when there is something new to do: the next turn should come at once."""
         waiting = self._box.waiting()
         self._forget_all_but(waiting)
+        begun = [case.begin(self._service) for case in self._cases.values()]
         self._answer(wall_ms)
         fresh = [name for name in waiting if name not in self._cases and name not in self._done_with]
-        return sum(map(self._take_in, fresh[: MAX_CASES - len(self._cases)])) > 0
+        met = [self._take_in(name) for name in fresh[: MAX_CASES - len(self._cases)]]
+        return any((*begun, *met))
 
     def _take_in(self, name: str) -> bool:
         request = self._box.request(name)

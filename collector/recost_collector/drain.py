@@ -9,6 +9,7 @@ import contextlib
 import errno
 import logging
 import os
+import time
 from typing import Optional
 
 from recost import session
@@ -22,6 +23,8 @@ from recost_collector.finished import Finished
 from recost_collector.source import END, Source
 
 RESCAN_S = 1.0
+CLOCK_TICK_NS = 20_000_000
+"""Of a file system's times, at the most: of two changes within it the second does not show."""
 UNFINISHED_S = 10.0
 """Age at which the temporary file of a worker that died while making its ring is removed."""
 MOST = (1 << 63) - 1
@@ -79,7 +82,8 @@ class Rings:
             names = frozenset(os.listdir(self._directory))
         except OSError:  # it is gone, or no descriptor is left for it; the next turn looks again
             return frozenset()
-        self._mtime_ns, self._scanned_at = mtime_ns, now
+        may_change_unseen = abs(time.time_ns() - mtime_ns) < CLOCK_TICK_NS
+        self._mtime_ns, self._scanned_at = 0 if may_change_unseen else mtime_ns, now
         return names
 
     def probe_owners(self) -> None:

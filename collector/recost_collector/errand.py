@@ -114,7 +114,7 @@ def _ask(directory: str, request: Request) -> Reply:
         return Reply(directory, UNREACHABLE, trouble=_silence(directory))
     trouble = f"the collector cannot write its spool: {answer.trouble}" if answer.trouble else ""
     is_left = any(outcome.waiting or outcome.parked for outcome in answer.outcomes)
-    code = UNHEALTHY if trouble or is_left else OK
+    code = OK if answer.is_done and not trouble and not is_left else UNHEALTHY
     return Reply(directory, code, True, answer.is_done, trouble, answer.outcomes)
 
 

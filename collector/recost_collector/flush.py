@@ -18,8 +18,8 @@ examples:
 
 Without a collector this command is one for as long as it takes. A Retry-After and a suspended key are respected.
 
-Exit code 0: all is delivered, or there was nothing, 1: windows still wait or are parked, 3: nobody collects and this
-command cannot either, 4: the collector does not answer.
+Exit code 0: all is delivered, or there was nothing, 1: windows still wait, are parked or on their way, 3: nobody
+collects and this command cannot either, 4: the collector does not answer.
 
 --json prints one object: exit_code, and replies[], one per runtime directory with something in it: runtime_dir,
 exit_code, answered, is_done (false: still being tried when the time was up), trouble, and outcomes[], one per
@@ -59,9 +59,10 @@ def headline(result: Result) -> str:
     troubles = errand.troubles(result)
     if troubles:
         return troubles[0]
+    if not all(reply.is_done for reply in result.replies):
+        return f"not all is delivered: {left}, and is still being tried" if left else "delivery is still being tried"
     if left:
-        so_far = "" if all(reply.is_done for reply in result.replies) else ", and is still being tried"
-        return f"not all is delivered: {left}{so_far}"
+        return f"not all is delivered: {left}"
     return f"all is delivered: {figures.plural(delivered, 'window')}" if delivered else "nothing to deliver"
 
 

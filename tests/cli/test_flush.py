@@ -157,10 +157,28 @@ def test_a_slow_destination_does_not_hold_the_command_up(flush: Command) -> None
         service.script = lambda *_: Scripted(200, delay_s=30)
         worker.call()
 
-        assert flush("--timeout", "0.2") == 1
-        assert "still being tried" in flush.text
+        for seconds in ("0", "0.2"):
+            assert flush("--timeout", seconds) == 1
+            assert "still being tried" in flush.text
         worker.leave()
         process.kill()  # it would wait for the answer
+
+
+def test_a_worker_that_comes_just_before_the_request_is_part_of_it() -> None:
+    with collector() as leadership:
+        leadership.turn(0.0)
+        worker = Worker(file_session())
+        worker.call()
+        box = RequestBox(runtime())
+        name = box.post(Request("flush", 5.0))
+        leadership._desk.look(0)  # of a turn that had looked for rings before
+
+        turn_until(leadership, lambda: box.answer_to(name) is not None, what="the answer")
+
+        answer = box.answer_to(name)
+        assert answer is not None
+        assert [outcome.delivered for outcome in answer.outcomes] == [1]
+        worker.leave()
 
 
 def test_a_collector_that_dies_over_a_request_is_replaced_by_the_command(flush: Command) -> None:
