@@ -20,6 +20,9 @@ from recost.wire import FlushStatus
 if TYPE_CHECKING:
     from typing_extensions import Self, Unpack  # 3.11 has them; no dependency at run time
 
+MANY_CALLS = 10
+"""Of ``init`` in one process: whoever calls it so often does it in a request."""
+
 logger = logging.getLogger("recost")
 
 
@@ -105,11 +108,11 @@ def init_automatically(client: str) -> None:
     The program's own ``init()``, called later, replaces this one without a word, and so do hooks and initializers.
     """
     global _automatic  # noqa: PLW0603 - module state
-    if not _called:
+    if not _calls:
         resolved = _if_possible(resolve(None, {}, os.environ))
         _import_what_is_missing(resolved)
         with _initialising:
-            if not _called:
+            if not _calls:
                 _init(resolved)
                 _automatic = None if _runtime.current is None else _runtime.current.settings
     patch_now(client)
@@ -126,7 +129,7 @@ def is_chosen() -> bool:
 
 def was_called() -> bool:
     """Whether ``init()`` has been called in this process, be it to switch recost off."""
-    return _called
+    return _calls > 0
 
 
 def flush(timeout: float = 5.0) -> bool:
@@ -166,8 +169,8 @@ def _import_what_is_missing(settings: RecostConfig) -> None:
 
 def _init(settings: RecostConfig) -> RecostHandle:
     """Under ``_initialising``, so it imports nothing."""
-    global _called  # noqa: PLW0603 - module state
-    _called = True
+    global _calls  # noqa: PLW0603 - module state
+    _calls += 1
     old = _runtime.current
     old = None if old is None or old.disposed else old.here()
     if not settings.enabled:
@@ -207,6 +210,8 @@ def _warn_of_differences(old: RecostConfig, new: RecostConfig) -> None:
     changed = differing(old, new)
     if changed:
         logger.warning("init() was called again and its settings count from now on: %s", "; ".join(changed))
+    elif _calls == MANY_CALLS:
+        logger.warning("init() was called %d times: call it once, when the program starts; each ends a window", _calls)
 
 
 def _stop_capture_of(runtime: Runtime) -> None:
@@ -238,7 +243,7 @@ def _renew_lock_in_child() -> None:
 _initialising = new_rlock()
 _newest: Optional[RecostHandle] = None
 _hooked = False
-_called = False
+_calls = 0
 _switched_off = False
 """Whether the last ``init()`` said ``enabled=False``; a forked child has it from its parent."""
 _has_warned = False

@@ -225,7 +225,8 @@ class Demo:
         for provider, (counted, delivered) in by_provider(accounts.rows).items():
             print(f"    {provider:10} {delivered:,} of {counted:,}")
         print(f"calls in flight in the killed worker  {accounts.in_flight:>7,}  (each may be missing)")
-        print(f"calls missing                         {accounts.missing:>7,}")
+        unfinished = "  (of those in flight: never finished)" if accounts.missing and not accounts.problems() else ""
+        print(f"calls missing                         {accounts.missing:>7,}{unfinished}")
         print(f"\nfile  {self._place.file}")
         print("      (kept until the next run; everything else is removed now)")
 

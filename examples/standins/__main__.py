@@ -18,7 +18,8 @@ NOT_BINDABLE = 2
 def main(arguments: list[str]) -> int:
     options = _parser().parse_args(arguments)
     providers = ProviderStandIn(port=options.port, error_rate=options.error_rate, latency_scale=options.latency_scale)
-    cloud = CloudStandIn(keys=options.key or ["rc-stand-in"], port=options.cloud_port)
+    keys = options.key or ["rc-stand-in"]
+    cloud = CloudStandIn(keys=keys, port=options.cloud_port)
     with contextlib.ExitStack() as running:
         try:
             running.enter_context(providers)
@@ -27,7 +28,7 @@ def main(arguments: list[str]) -> int:
             print(f"cannot listen: {exc}", file=sys.stderr)
             return NOT_BINDABLE
         interrupted = _heed_signals()  # before anybody can know that we listen, and interrupt us
-        _say(providers, cloud, as_json=options.json)
+        _say(providers, cloud, keys, as_json=options.json)
         interrupted.wait()
         print(json.dumps({"calls": providers.total(), "windows": len(cloud.unique_windows())}), flush=True)
     return 0
@@ -48,14 +49,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _say(providers: ProviderStandIn, cloud: CloudStandIn, *, as_json: bool) -> None:
+def _say(providers: ProviderStandIn, cloud: CloudStandIn, keys: list[str], *, as_json: bool) -> None:
     addresses: dict[str, Any] = {"providers": providers.urls(), "cloud": cloud.url}
     if as_json:
         print(json.dumps(addresses), flush=True)
         return
     for provider in PROVIDERS:
         print(f"{provider.name:10} {providers.url(provider.name):24} stands in for {provider.real_host}")
-    print(f"{'recost':10} {cloud.url:24} stands in for the recost service", flush=True)
+    print(f"{'recost':10} {cloud.url:24} stands in for the recost service, takes {' '.join(keys)}", flush=True)
 
 
 def _heed_signals() -> threading.Event:

@@ -268,7 +268,8 @@ def _not_counted(wrapper: Any) -> Function:
 
     aiohttp's warnings about an argument name the line of the user's that gave it, counting frames; with one more they
     would name a line of aiohttp, and a filter on the user's module would not match.  CPython skips files with both of
-    these words in their name.  Tracebacks still show our source: they find it through the module's loader.
+    these words in their name.  ``traceback`` and so ``logging`` still show our source line: they find it through the
+    module's loader.  What the interpreter itself prints of an uncaught exception has our frame without it.
     """
     code: CodeType = wrapper.__code__
     wrapper.__code__ = code.replace(co_filename=f"{code.co_filename} (like importlib._bootstrap)")

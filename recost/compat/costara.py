@@ -70,7 +70,7 @@ def init(  # noqa: PLR0917 - another SDK's signature, which programs already cal
         raise ValueError("project is missing: pass project=... or set COSTARA_PROJECT")
     if not os.environ.get("RECOST_API_KEY") and not _said:
         _said.append(True)
-        logger.info("a costara key is never sent anywhere: windows go to the local file; RECOST_API_KEY sends them")
+        logger.warning("a costara key is never sent anywhere: windows go to the local file; RECOST_API_KEY sends them")
     if environment == PRODUCTION:
         environment = os.environ.get("COSTARA_ENVIRONMENT") or PRODUCTION
     settings: Keywords = {

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import logging
 import os
 import signal
 import sys
@@ -40,6 +42,17 @@ def test_calls_made_while_init_is_called_again_and_again_are_all_delivered(api: 
 
     assert run_child(program) == 0
     wait_until(lambda: delivered() == api.calls, what="every call")
+
+
+def test_an_init_in_a_place_that_runs_again_and_again_is_told_once():
+    def program():
+        told = io.StringIO()
+        logging.getLogger("recost").addHandler(logging.StreamHandler(told))
+        for _ in range(25):
+            recost.init()
+        assert told.getvalue().count("init() was called 10 times: call it once") == told.getvalue().count("\n") == 1
+
+    assert run_child(program) == 0
 
 
 def test_rings_that_were_given_up_are_not_kept_in_memory(api: Api):
