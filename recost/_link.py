@@ -14,13 +14,13 @@ import signal
 import time
 from typing import Callable
 
+from recost._killing import kill
 from recost._native import native, new_lock, new_rlock, start_thread
 from recost._spawn import SpawnLock
 from recost._starts import NONE, Starts
 from recost._version import __version__
 from recost.leader import HANDOVER_SIGNAL, has_leader, read_leader, sign_of_life, wake_leader
 from recost.notice import Notice
-from recost.origins import process_start
 from recost.ring.files import RingFile
 from recost.ring.layout import (
     FLUSH_ERROR,
@@ -108,6 +108,8 @@ class Link:
             self.looks += 1
             self.hear()
             self._check_alive(may_wait=may_wait)
+            if may_wait:
+                self._starts.await_middle_process()
         except OSError as exc:
             self._tell_start_failure(f"{NONE}: {exc.strerror or exc}", exc.errno or 0)
         finally:
@@ -230,7 +232,7 @@ class Link:
         if leader is None or leader.kind == "thread" or not leader.is_alive():
             return False
         logger.warning("the collector hangs and is replaced: pid=%d silent_s=%d", leader.pid, self._silent_looks)
-        _kill(leader.pid, leader.process_start)
+        kill(leader.pid, leader.process_start)
         self._silent_looks = 0
         return _wait_for_no_leader(self._directory, HANDOVER_S if may_wait else 0.0)
 
@@ -249,42 +251,6 @@ class Link:
                 os.kill(leader.pid, HANDOVER_SIGNAL)
                 if _wait_for_no_leader(self._directory, HANDOVER_S):
                     self._starts.begin(lock)
-
-
-def _kill(pid: int, process_start_ticks: int) -> None:
-    """SIGKILL exactly that process: through a pidfd where there is one, so that a reused pid is safe."""
-    with contextlib.suppress(ProcessLookupError):
-        pidfd = _open_pidfd(pid)
-        try:
-            if process_start(pid) == process_start_ticks:
-                _send_kill(pid, pidfd)
-        finally:
-            if pidfd >= 0:
-                os.close(pidfd)
-
-
-def _open_pidfd(pid: int) -> int:
-    """-1 where there is none: an old Python or kernel, or a sandbox that knows no such call."""
-    if not hasattr(os, "pidfd_open") or not hasattr(signal, "pidfd_send_signal"):
-        return -1
-    try:
-        return os.pidfd_open(pid)
-    except ProcessLookupError:
-        raise
-    except OSError:
-        return -1
-
-
-def _send_kill(pid: int, pidfd: int) -> None:
-    if pidfd >= 0:
-        try:
-            signal.pidfd_send_signal(pidfd, signal.SIGKILL)
-        except ProcessLookupError:
-            raise
-        except OSError:  # the sandbox refuses this one only
-            os.kill(pid, signal.SIGKILL)
-    else:
-        os.kill(pid, signal.SIGKILL)
 
 
 def _wait_for_no_leader(directory: str, timeout_s: float) -> bool:

@@ -6,6 +6,7 @@ import errno
 import time
 from typing import Optional
 
+from recost._native import native
 from recost._spawn import Spawned, SpawnLock, spawn
 
 START_S = 10.0
@@ -13,9 +14,14 @@ START_S = 10.0
 PAUSE_S = 1.0
 """Between the first two that come to nothing, from start to start; then twice as long each time."""
 MAX_PAUSE_S = 60.0
+MIDDLE_S = 1.0
+"""How long is waited for a middle process, which lives for as long as an interpreter takes to start."""
 NONE = "no collector can be started"
 PASSING = frozenset({errno.EAGAIN, errno.ENOMEM, errno.EMFILE, errno.ENFILE})
 """Why no process can be started now but maybe soon. Whatever else forbids it will not change."""
+
+sleep = native("time", "sleep")
+"""Not gevent's: it is the watcher's thread that waits."""
 
 
 class Starts:
@@ -49,6 +55,12 @@ class Starts:
             self.is_refused = exc.errno not in PASSING
             self._pause()
             raise
+
+    def await_middle_process(self) -> None:
+        """Until it is reaped, no later than it ends: a program that waits for whatever child may meet it."""
+        until = time.monotonic() + MIDDLE_S
+        while self._under_way is not None and not self._under_way.reap() and time.monotonic() < until:
+            sleep(MIDDLE_S / 500)
 
     def succeed(self) -> None:
         """A collector showed itself."""

@@ -41,7 +41,7 @@ class Leader(msgspec.Struct, frozen=True):
     kind: LeaderKind
     epoch: int
     spool: str
-    """Directory of its spool."""
+    """Directory of its spool, ``as_text``."""
     started_at_ms: int = 0
     trouble: str = ""
     """Why it works in a degraded way, e.g. with its state in another place; empty: it does not."""
@@ -54,6 +54,11 @@ class Leader(msgspec.Struct, frozen=True):
 # Made at import: msgspec notes down what it knows of a type in steps, and a child forked amid them in another thread
 # reads a null pointer there.
 _decode = msgspec.json.Decoder(Leader).decode
+
+
+def as_text(path: str) -> str:
+    """``path`` as JSON can carry it: bytes that are no UTF-8 are written out."""
+    return path.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
 
 
 def read_leader(directory: str) -> Optional[Leader]:

@@ -137,13 +137,15 @@ def is_roomy(fd: int, spare_bytes: int, spare_files: int) -> bool:
 
 
 def moved_up(fd: int, least: int) -> int:
-    """The same open file under a number of ``least`` or more, where numbers can be chosen. Closes ``fd`` for it."""
+    """The same open file under a number of ``least`` or more, where such a number is free. Closes ``fd`` for it."""
     if fcntl is None:
         return fd
     try:
-        return int(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least))
-    finally:
-        os.close(fd)
+        higher = int(fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, least))
+    except OSError:  # the process has no number left for it, or may have none so high
+        return fd
+    os.close(fd)
+    return higher
 
 
 def keep_signals_from_this_thread(but: set[int]) -> None:

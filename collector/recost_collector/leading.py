@@ -9,8 +9,10 @@ import time
 from collections.abc import Callable
 from typing import Optional
 
+import msgspec
+
 from recost import __version__
-from recost.leader import Leader, LeaderKind, show_life, write_leader
+from recost.leader import Leader, LeaderKind, as_text, show_life, write_leader
 from recost.notice import Notice
 from recost.origins import pid_namespace, process_start
 from recost_collector.adoption import Adoption
@@ -61,7 +63,8 @@ class Leadership:
             self._desk = Desk(directory, self.service)
             self._looked_for_orphans_at = time.monotonic()
             self._showed_life_at = 0.0
-            self._publish(kind)
+            self._leader = self._describe(kind)
+            self._publish()
             undo.pop_all()
 
     @property
@@ -85,6 +88,7 @@ class Leadership:
         try:
             self.service.turn()
             self._note()
+            self._note_trouble()
             if self._desk.look(time.time_ns() // 1_000_000):
                 self.wake.call()
         except Fenced as exc:  # met by a delivery: there was nothing to commit
@@ -190,27 +194,42 @@ class Leadership:
         except Fenced as exc:
             raise LostLead(str(exc)) from exc
 
-    def _publish(self, kind: LeaderKind) -> None:
+    def _describe(self, kind: LeaderKind) -> Leader:
         pid = os.getpid()
-        trouble = self._place.degraded
-        leader = Leader(
+        return Leader(
             pid=pid,
             process_start=process_start(pid),
             pid_namespace=pid_namespace(),
             version=__version__,
             kind=kind,
             epoch=self._spool.epoch,
-            spool=self._place.directory,
+            spool=as_text(self._place.directory),
             started_at_ms=time.time_ns() // 1_000_000,
-            trouble=trouble,
+            trouble=self._place.degraded,
         )
-        logger.info("leads: directory=%s kind=%s epoch=%d spool=%s", self.directory, kind, leader.epoch, leader.spool)
+
+    def _publish(self) -> None:
+        leader = self._leader
+        logger.info(
+            "leads: directory=%s kind=%s epoch=%d spool=%s", self.directory, leader.kind, leader.epoch, leader.spool
+        )
         try:
             write_leader(self.directory, leader)
         except OSError as exc:  # no room: nobody can see who leads, and all else goes on
             logger.warning("it cannot be written down who leads: %s", exc)
-        if trouble:
-            self.service.say_at_start(Notice("degraded", f"the collector's {trouble}"))
+        if leader.trouble:
+            self.service.say_at_start(Notice("degraded", f"the collector's {leader.trouble}"))
+
+    def _note_trouble(self) -> None:
+        """For ``status``, which asks nobody: what became of the spool since."""
+        reason = self.service.spool_trouble
+        mend = "recost-collector doctor says what is wrong"
+        trouble = f"the spool cannot be written, calls wait in shared memory: {reason}; {mend}" if reason else ""
+        if (trouble or self._place.degraded) != self._leader.trouble:
+            leader = msgspec.structs.replace(self._leader, trouble=trouble or self._place.degraded)
+            with contextlib.suppress(OSError):  # no room there either: the next turn tries again
+                write_leader(self.directory, leader)
+                self._leader = leader
 
 
 _robbed: list[Leadership] = []

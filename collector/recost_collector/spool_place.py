@@ -18,7 +18,7 @@ from typing import NamedTuple, Optional
 
 from filelock import FileLock, Timeout
 
-from recost.leader import read_leader
+from recost.leader import as_text, read_leader
 from recost.origins import boot_id
 from recost.paths import degraded_state, lesser_state_dir, make_private_dir, state_dir
 from recost.system import CLOSELY, HAS_OWNERS, MOVES_OPEN_FILES, is_ours
@@ -182,7 +182,7 @@ def _end_predecessor(runtime: str, directory: str) -> bool:
     We hold the leader lock, so that one's lock file was deleted; it is stopped, or it would have left long ago.
     """
     leader = read_leader(runtime)
-    if leader is None or leader.spool != directory or leader.pid == os.getpid() or not leader.is_alive():
+    if leader is None or leader.spool != as_text(directory) or leader.pid == os.getpid() or not leader.is_alive():
         return False
     if leader.kind == "thread":
         raise SpoolTrouble(f"process {leader.pid}, which led before, still holds {directory}")

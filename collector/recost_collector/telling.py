@@ -115,7 +115,7 @@ class Telling:
         for frame, ok in settlements:
             for part in frame.parts:
                 settled.setdefault(part.ring, set()).add(frame.id)
-                self._last_flush[part.ring] = (FLUSH_OK if ok else FLUSH_ERROR, frame.entries, at_ms)
+                self._last_flush[part.ring] = (FLUSH_OK if ok else FLUSH_ERROR, frame.entries, max(0, at_ms))
                 if ok:
                     self._told.pop(part.ring, None)
         for ring, frame_ids in settled.items():

@@ -87,7 +87,7 @@ class PriceList:
     def cost(self, provider: str, model: str, usage: Usage, tier: str = "") -> Cost:
         """What ``usage`` costs. ``tier`` is the response's; without one the usage's own counts. Warns once a model."""
         tier = tier or usage.tier
-        found = self._found.get((provider, model, tier))
+        found = self._found.get((provider, model, tier)) if _is_name(provider) and _is_name(model) else NOT_FOUND
         if found is None or (found.until is not None and found.until <= _today()):
             found = self.find(provider, model, tier)
         if usage.reported_pico is not None and found.source != "override":
@@ -101,7 +101,10 @@ class PriceList:
 
     def quick_cost(self, provider: str, model: str, usage: dict[str, Any]) -> Optional[int]:
         """The same in pico-dollars, in the usual tier, where that is simple; else None: ask ``cost``."""
-        quick = self._quick.get(provider, _NOTHING).get(model)
+        try:
+            quick = self._quick.get(provider, _NOTHING).get(model)
+        except TypeError:  # that is no name
+            return None
         return None if quick is None else quick_pico(quick, usage)
 
     def find(self, provider: str, model: str, tier: str) -> Found:

@@ -57,7 +57,7 @@ class Sdk(Patchable):
         path = options.url
         place = self._place_by_path.get(path)
         if place is None:
-            path = urlsplit(path).path
+            path = f"/{urlsplit(path).path.lstrip('/')}"  # which the SDK does not ask for
             place = self._place_by_path.get(path)
         if place is None or options.method.lower() != "post":
             return None

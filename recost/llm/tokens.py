@@ -97,12 +97,23 @@ def _whole(value: Any) -> Optional[int]:
 
 
 def pico(dollars: Any, odd: Odd) -> Optional[int]:
-    """US dollars in pico-dollars; None for what is no amount."""
-    if type(dollars) in {float, int} and 0 <= dollars < MAX_PICO / PICO:
-        amount: int = round(dollars * PICO)
-        return amount
+    """US dollars in pico-dollars; None for what is no amount. A ``Decimal`` and numpy's numbers are amounts."""
+    amount = _amount(dollars)
+    if amount is not None and 0 <= amount < MAX_PICO / PICO:
+        return round(amount * PICO)
     odd.append(dollars)
     return None
+
+
+def _amount(dollars: Any) -> Optional[float]:
+    if type(dollars) in {float, int}:
+        return dollars if dollars == dollars else None  # noqa: PLR0124 - NaN
+    if isinstance(dollars, (bool, str, bytes, bytearray)):  # float() would read a text
+        return None
+    try:
+        return _amount(float(dollars))
+    except Exception:  # noqa: BLE001 - whatever a stranger's __float__ raises
+        return None
 
 
 def assemble(tokens_in: int, tokens_out: int, split: Split, odd: Odd) -> Usage:

@@ -80,11 +80,10 @@ def _to_event(provider: object, model: object, tokens: tuple[Any, Any], cost: An
     seller, name = canonical(_name(provider, odd)), _name(model, odd)
     used = Usage(count(tokens[0], odd), count(tokens[1], odd))
     duration_ns = _duration_ns(latency_ms, odd)
-    if cost is None:
+    cost_pico, is_priced = None if cost is None else pico(cost, odd), True
+    if cost_pico is None:
         found = price_list().cost(seller, name, used)
         cost_pico, is_priced = found.pico, found.is_priced
-    else:
-        cost_pico, is_priced = pico(cost, odd) or 0, True
     counts.odd += len(odd)
     return LlmEvent(
         at_ns=time.time_ns() - duration_ns,

@@ -15,6 +15,7 @@ from recost.session import Session
 from recost_collector.changes import Changes, Part, StoredFrame
 from recost_collector.leading import lead
 from recost_collector.spool import Spool, SpoolTrouble
+from recost_collector.status import gather
 from recost_collector.wake import Wake
 from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
 
@@ -72,11 +73,26 @@ def test_a_disk_that_is_full_now_and_then_is_told_of_once() -> None:
     assert [(notice.kind, "cannot write its spool" in notice.message) for notice in heard] == [("degraded", True)]
 
 
+def test_a_spool_that_cannot_be_written_is_seen_by_status_and_forgotten_when_it_can() -> None:
+    worker = Worker(file_session())
+    with collector() as leadership:
+        with no_room(beyond=2048):  # nothing grows to that but the spool
+            worker.call()
+            turn_until(leadership, lambda: leadership.service.spool_trouble, what="the trouble")
+            leadership.turn(0.0)
+        (found,) = [problem for problem in gather().problems if "the spool cannot be written" in problem]
+        assert "recost-collector doctor" in found
+        turn_until(leadership, lambda: not leadership.service.spool_trouble, what="a commit")
+        leadership.turn(0.0)
+        assert "the spool" not in " ".join(gather().problems)
+        worker.leave()
+
+
 @contextlib.contextmanager
-def no_room() -> Iterator[None]:
-    """No file of this process may grow, as on a full disk."""
+def no_room(beyond: int = 1) -> Iterator[None]:
+    """No file of this process may grow beyond so many bytes, as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (1, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (beyond, hard))
     try:
         yield
     finally:

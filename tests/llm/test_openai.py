@@ -129,7 +129,7 @@ def own_http_client(client: Any) -> None:
 
 
 def post(client: Any) -> None:
-    response = client.post("/chat/completions", cast_to=http_library(client).Response, body=CHAT)
+    response = client.post("chat/completions", cast_to=http_library(client).Response, body=CHAT)
     assert response.json()["choices"]
 
 

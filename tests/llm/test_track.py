@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import logging
 import math
+from decimal import Decimal
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -90,6 +92,32 @@ def test_odd_numbers_are_corrected_and_counted():
     assert sum(entry["requestCount"] for entry in entries) == len(odd)
     assert tracking.counts.odd - before == 6 * len(odd)
     assert tracking.counts.faults == 0
+
+
+class Float(float):
+    """As numpy's are."""
+
+
+@pytest.mark.parametrize("cost", [Decimal("0.0075"), Float(0.0075), Fraction(3, 400)])
+def test_a_cost_of_another_type_of_number_counts(cost: Any):
+    with recost.init(project_id="shop", collector="thread"):
+        recost.track("acme", "m1", 10, 5, cost, 1.0)
+        assert recost.flush(30)
+
+    (entry,) = [entry for window in delivered() for entry in window["llmMetrics"]]
+    assert (entry["costUsd"], entry["unpricedCount"]) == (0.0075, 0)
+
+
+@pytest.mark.parametrize("cost", ["0.0075", math.nan, math.inf, -1, 1e30, True])
+def test_a_cost_that_is_none_is_not_taken_for_a_price_of_nothing(cost: Any):
+    with recost.init(project_id="shop", collector="thread"):
+        recost.track("acme", "m1", 10, 5, cost, 1.0)
+        recost.track("openai", "gpt-4o", 1000, 500, cost, 1.0)
+        assert recost.flush(30)
+
+    entries = {entry["model"]: entry for window in delivered() for entry in window["llmMetrics"]}
+    assert (entries["m1"]["costUsd"], entries["m1"]["unpricedCount"]) == (0, 1)
+    assert entries["gpt-4o"]["costUsd"] == 0.0075
 
 
 def test_before_init_calls_are_dropped_and_counted_with_one_warning(caplog: pytest.LogCaptureFixture):

@@ -9,7 +9,8 @@ import time
 import pytest
 
 import recost
-from tests.harness import start_child, wait_for_child, wait_until
+from tests.conftest import Place
+from tests.harness import run_child, start_child, wait_for_child, wait_until
 from tests.processes.support import (
     Api,
     Mail,
@@ -25,6 +26,18 @@ from tests.processes.support import (
 )
 
 WORKERS = 32
+
+
+def test_a_state_directory_whose_name_is_no_text_is_one(api: Api, place: Place, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("RECOST_STATE_DIR", os.path.join(place.state, "\udcff"))
+
+    def program() -> None:
+        recost.init()
+        call(api.url)
+        assert recost.flush(60)
+
+    assert run_child(program) == 0
+    assert delivered() == 1
 
 
 def test_32_workers_that_start_at_once_have_one_collector(api: Api):

@@ -11,7 +11,7 @@ from types import FrameType
 import pytest
 
 import recost
-from recost import _link, _runtime
+from recost import _killing, _link, _runtime
 from recost._link import Link
 from recost._troubles import Troubles
 from recost.leader import (
@@ -90,11 +90,11 @@ def test_a_hung_leader_is_ended_where_a_sandbox_refuses_pidfds(monkeypatch: pyte
         for name, place in (("pidfd_send_signal", signal), ("pidfd_open", os)):
             monkeypatch.setattr(place, name, refuse, raising=False)
             pid = start_child(never.wait)
-            _link._kill(pid, process_start(pid) + 1)
+            _killing.kill(pid, process_start(pid) + 1)
             assert os.waitpid(pid, os.WNOHANG) == (0, 0), "another process with that number"
-            _link._kill(pid, process_start(pid))
+            _killing.kill(pid, process_start(pid))
             assert wait_for_child(pid) == -signal.SIGKILL
-            _link._kill(pid, 1)  # it is gone
+            _killing.kill(pid, 1)  # it is gone
 
 
 def test_a_look_on_a_request_waits_for_no_leader_to_make_room(

@@ -9,13 +9,14 @@ from pathlib import Path
 import pytest
 
 import recost
-from recost import _spawn, _starts
+from recost import _runtime, _spawn, _starts
 from recost._link import Link
 from recost._spawn import SpawnLock
 from recost.leader import LEADER_LOCK
 from recost.notice import Notice
 from recost.ring.files import RingFile
 from recost.ring.layout import HEARTBEAT
+from tests.faults.replacing import replace
 from tests.harness import run_child, start_child, wait_for_child, wait_until
 from tests.processes.support import Api, Mail, call
 
@@ -131,6 +132,26 @@ def test_a_spawn_lock_that_a_fork_has_leaked_is_freed_when_the_start_is_given_up
         finally:
             over.put()
             assert [wait_for_child(pid) for pid in children] == [0]
+
+
+def test_what_starts_the_collector_is_reaped_within_the_look_that_started_it(api: Api):
+    """A program that waits for whatever child ends must not find it later."""
+
+    def work() -> None:
+        replace(_starts, "MIDDLE_S", 600.0)
+        recost.init(shutdown_flush_timeout_ms=0)
+        call(api.url)
+        runtime = _runtime.current
+        assert runtime is not None
+        assert runtime.link is not None
+        link = runtime.link
+        wait_until(lambda: link.looks, what="the first look")
+        with link._looking:
+            assert link.looks == 1
+            with pytest.raises(ChildProcessError):
+                os.waitpid(-1, os.WNOHANG)
+
+    assert run_child(work) == 0
 
 
 def test_on_error_hears_of_a_collector_that_dies_at_each_start(api: Api, dying: Path):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
 import gc
 import os
+import resource
 import stat
 import subprocess
 import sys
@@ -35,6 +37,20 @@ def test_a_new_ring_has_its_final_name_its_mode_and_its_registration(tmp_path: P
     assert seen.session_block == b"registration"
     assert seen.header == ring.header
     assert seen.header.pid == os.getpid()
+
+
+@pytest.mark.parametrize("free", [1, 2, 3, 4])
+def test_with_few_descriptors_left_there_is_a_whole_ring_or_nothing(tmp_path: Path, free: int) -> None:
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.open(os.devnull, os.O_RDONLY)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + free, limit[1]))
+    try:
+        with contextlib.suppress(OSError):
+            create_ring(str(tmp_path), b"registration", MIN_CAPACITY).close_lock()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+    assert [path.name for path in tmp_path.iterdir() if not path.name.startswith(RING_PREFIX)] == []
 
 
 def _with_holes(directory: str) -> Path:

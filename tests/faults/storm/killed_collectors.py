@@ -8,7 +8,7 @@ import time
 from collections.abc import Iterator
 from typing import Optional
 
-from recost import _link
+from recost import _killing
 from recost._spawn import Spawned, start_collector
 from recost.leader import Leader, read_leader
 from recost.origins import process_start
@@ -79,7 +79,7 @@ class Collectors:
     def kill(self, pid: int) -> None:
         started_at = process_start(pid)
         self._dead.add((pid, started_at))
-        _link._kill(pid, started_at)
+        _killing.kill(pid, started_at)
 
     def close(self) -> None:
         """Nobody is left to start another one: end those that live, and reap."""
