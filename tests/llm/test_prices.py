@@ -171,8 +171,10 @@ def test_made_up_names_fill_no_memory(caplog: pytest.LogCaptureFixture):
 
 @pytest.mark.parametrize("name", [None, 3, ["gpt-4o"], "x" * 5000, b"gpt-4o", ""])
 def test_what_is_no_name_costs_nothing_and_raises_nothing(name):
+    faults = prices.counts.faults
     assert estimate_cost("openai", name, chat(1000, 500)) == 0.0
     assert estimate_cost(name, "gpt-4o", chat(1000, 500)) == 0.0
+    assert prices.counts.faults == faults
 
 
 def test_what_the_response_says_it_cost_beats_the_table():
