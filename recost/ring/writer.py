@@ -105,7 +105,11 @@ class Writer:
             if self._deferred:  # came in while we stored; later ones store themselves, for we are not busy
                 self.settle()
         except BaseException:  # a handler threw through us
-            self._let_go()
+            try:
+                self._let_go()
+            except BaseException:  # and another amid that
+                self._let_go()
+                raise
             raise
         return accepted
 
@@ -121,7 +125,11 @@ class Writer:
                 self._store_deferred()
                 self._busy = False
         except BaseException:  # a handler threw through us
-            self._let_go()
+            try:
+                self._let_go()
+            except BaseException:  # and another amid that
+                self._let_go()
+                raise
             raise
 
     def close(self) -> None:

@@ -8,6 +8,8 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from types import FrameType
+from typing import Any
 
 import pytest
 
@@ -192,4 +194,52 @@ def test_a_handler_that_records_and_throws_at_any_line_leaves_a_sound_ring(step:
     assert got.count(b"outer") == 1 or interrupted
     assert len(got) == len(set(got))
     assert reader.cursor.lost == 0
+    assert _lock_is_free(writer)
+
+
+class _Throwing:
+    """Data that a handler throws through, once."""
+
+    def __init__(self, data: memoryview) -> None:
+        self.data = data
+        self.is_armed = True
+
+    def __len__(self) -> int:
+        return len(self.data)
+
+    def __setitem__(self, place: slice, value: bytes) -> None:
+        if self.is_armed:
+            self.is_armed = False
+            raise Interrupted
+        self.data[place] = value
+
+
+@pytest.mark.parametrize("step", range(1, 30))
+@pytest.mark.parametrize("enter", ["offer", "settle"])
+def test_a_second_exception_amid_what_is_done_about_the_first_leaves_the_lock_free(enter: str, step: int) -> None:
+    ring = MemoryRing(1 << 12)
+    writer, reader = ring.writer(), ring.reader()
+    writer._data = _Throwing(ring.data)
+    writer._deferred.append([b"aside"])
+    writer._lock.acquire()  # as up to Python 3.9, where what is thrown can skip the release at the block's end
+    count = 0
+
+    def trace(frame: FrameType, _event: str, _argument: object) -> Any:
+        nonlocal count
+        if frame.f_code in {Writer._let_go.__code__, Writer._is_reentered.__code__}:
+            count += 1
+            if count == step:
+                raise Interrupted  # which ends the tracing
+        return trace
+
+    sys.settrace(trace)
+    try:
+        with pytest.raises(Interrupted):
+            writer.offer(b"outer") if enter == "offer" else writer.settle()
+    finally:
+        sys.settrace(None)
+
+    assert count, "it was struck"
+    assert writer.offer(b"after")
+    assert payloads(reader)[-1] == b"after"
     assert _lock_is_free(writer)
