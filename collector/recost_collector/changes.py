@@ -73,6 +73,8 @@ class DestinationState(msgspec.Struct):
     dropped: _Count = 0
     last_error: str = ""
     last_error_at_ms: _Count = 0
+    last_kind: str = ""
+    """Of the notice that ``last_error`` is from; empty: of a collector that did not note it."""
 
 
 class Changes:

@@ -147,6 +147,7 @@ class Lane:
             return self._delivered(frame, wall_ms)
         notice = result.notice
         self.state.last_error, self.state.last_error_at_ms = notice.message or notice.kind, wall_ms
+        self.state.last_kind = notice.kind
         if notice.kind == "auth":
             return self._key_refused(frame, notice, now)
         self.standing.not_refused()
@@ -249,8 +250,8 @@ class Lane:
             ' Without a listener use local_transport="file".'
         )
         self._pace.answered()
-        self.state.last_error = text
         given_up = Notice("given_up", text)
+        self.state.last_error, self.state.last_kind = text, given_up.kind
         self.standing.give_up(given_up)
         return given_up
 

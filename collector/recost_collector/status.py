@@ -30,7 +30,7 @@ from recost.ring.layout import (
     BadRing,
     OtherLayout,
 )
-from recost_collector.changes import DestinationState, with_status
+from recost_collector.changes import DestinationState, KeyState, with_status
 from recost_collector.figures import as_json
 from recost_collector.open_spend import Spend, count_open_sessions, read_open_spend
 from recost_collector.ring_peek import RingPeek, beat, peek
@@ -80,6 +80,8 @@ class DestinationStatus(msgspec.Struct):
     last_error_at_ms: int
     parked_reasons: list[str] = []
     """Why the parked windows are, each reason once, the most frequent first."""
+    last_kind: str = ""
+    """What kind of trouble ``last_error`` was: as in ``recost.notice``."""
 
 
 class Status(msgspec.Struct):
@@ -284,8 +286,14 @@ def _destination_status(
         dropped=stands.dropped,
         auth_failures=max((key.auth_failures for key in keys), default=0),
         suspended=any(key.suspended for key in keys),
-        wait_until_ms=max((key.wait_until_ms for key in keys), default=0),
+        wait_until_ms=max((key.wait_until_ms for key in keys if _asked_last(key, stands)), default=0),
         last_error=stands.last_error,
         last_error_at_ms=stands.last_error_at_ms,
         parked_reasons=reasons,
+        last_kind=stands.last_kind,
     )
+
+
+def _asked_last(key: KeyState, stands: DestinationState) -> bool:
+    """Whether the wait is what the last answer asked for: that of a key that is not used any more holds nothing up."""
+    return key.wait_until_ms - key.wait_ms == stands.last_error_at_ms

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from recost_collector.exporters import WAITING
-from recost_collector.figures import agreed
+from recost_collector.figures import ago, agreed
 
 if TYPE_CHECKING:
     from recost_collector.status import DestinationStatus, RingStatus, Status
@@ -89,7 +90,21 @@ def _destination_troubles(found: DestinationStatus) -> list[Trouble]:
     if found.waiting and found.last_error_at_ms > found.delivered_at_ms and not found.suspended:
         why = found.last_error.partition(WAITING)[0]
         text = f"{agreed(found.waiting, 'window', 'is', 'are')} waiting for {found.destination}: {why}"
-        doctor = "doctor" if found.destination.startswith("file:") else "doctor --reach"
-        mend = f"they are tried again by themselves; recost-collector {doctor} says what is wrong, flush tries now"
-        troubles.append(Trouble(text, mend))
+        troubles.append(Trouble(text, _mend_of_waiting(found, time.time_ns() // 1_000_000)))
     return troubles
+
+
+def _mend_of_waiting(found: DestinationStatus, now_ms: int) -> str:
+    """What to do depends on whether time helps, and on whether anything can be hurried."""
+    if found.last_kind == "given_up":
+        return (
+            "start the listener: the next init(), so a worker that starts, tries it again;"
+            ' without one local_transport="file" (RECOST_LOCAL_TRANSPORT)'
+        )
+    if found.wait_until_ms > now_ms:
+        again = f"they are tried again in {ago(found.wait_until_ms - now_ms)}, as it asked"
+        return f"nothing: {again}; flush does not go before"
+    if found.last_kind == "auth":
+        return "check api_key (RECOST_API_KEY): an init() with another key tries it at once"
+    doctor = "doctor" if found.destination.startswith("file:") else "doctor --reach"
+    return f"they are tried again by themselves; recost-collector {doctor} says what is wrong, flush tries now"
