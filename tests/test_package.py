@@ -86,7 +86,7 @@ def test_the_wheel_says_what_it_needs_and_what_it_gives(wheel: Path):
     assert {re.split(r"[^\w-]", need)[0] for need in needs} == {"filelock", "msgspec", "urllib3"}
     assert [line for line in scripts if line] == [
         "[console_scripts]",
-        "recost-collector = recost_collector.cli:main",
+        "recost-collector = recost_collector.__main__:main",
         "recost-run = recost.run:main",
         "[pytest11]",
         "recost = recost_pytest",
