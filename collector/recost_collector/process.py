@@ -40,6 +40,8 @@ class Stop:
 
     def __init__(self) -> None:
         self.terminate_at: Optional[float] = None
+        self.terminated_by = ""
+        """The signal's name."""
         self.handover = False
 
     def install(self) -> None:
@@ -49,7 +51,8 @@ class Stop:
         signal.signal(signal.SIGHUP, signal.SIG_IGN)
         signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
-    def _terminate(self, _number: int, _frame: Optional[FrameType]) -> None:
+    def _terminate(self, number: int, _frame: Optional[FrameType]) -> None:
+        self.terminated_by = signal.Signals(number).name
         self.terminate_at = time.monotonic()
 
     def _hand_over(self, _number: int, _frame: Optional[FrameType]) -> None:
@@ -82,14 +85,17 @@ def run(
     if isinstance(leadership.wake, Wake):
         signal.set_wakeup_fd(leadership.wake.fd, warn_on_full_buffer=False)
     supervisor.ready(directory)
+    leadership.service.log_delivery()
     try:
-        _loop(leadership, kind, stop, supervisor)
+        why = _loop(leadership, kind, stop, supervisor)
         supervisor.stopping()
         _rearm()
         leadership.finish(LAST_DELIVERY_S)
+        logger.info("ends: %s; windows on disk: %d", why, leadership.service.delivery.windows)
     except LostLead as exc:
         logger.warning("another collector leads, leaving without a word: %s", exc)
         leadership.give_back()
+        logger.info("ends: it has lost the lead")
     finally:
         _disarm()
         signal.set_wakeup_fd(-1)
@@ -113,18 +119,27 @@ def log_to_file() -> None:
     logging.getLogger("urllib3").setLevel(logging.ERROR)
 
 
-def _loop(leadership: Leadership, kind: LeaderKind, stop: Stop, supervisor: Supervisor) -> None:
-    service = leadership.service
+def _loop(leadership: Leadership, kind: LeaderKind, stop: Stop, supervisor: Supervisor) -> str:
+    """Turn until it is time to go. Returns why it is."""
     while True:
         _rearm()
         supervisor.alive()
         leadership.turn(time.monotonic())
-        now = time.monotonic()
-        if stop.handover or (kind == "spawned" and service.is_done(now)):
-            return
-        if stop.terminate_at is not None and _may_go(leadership, kind, now - stop.terminate_at):
-            return
-        leadership.wake.wait(service.pause_s)
+        why = _why_go(leadership, kind, stop, time.monotonic())
+        if why:
+            return why
+        leadership.wake.wait(leadership.service.pause_s)
+
+
+def _why_go(leadership: Leadership, kind: LeaderKind, stop: Stop, now: float) -> str:
+    """Empty: it is not time to go."""
+    if stop.handover:
+        return "it hands over to a newer version"
+    if kind == "spawned" and leadership.service.is_done(now):
+        return "its workers are gone"
+    if stop.terminate_at is not None and _may_go(leadership, kind, now - stop.terminate_at):
+        return stop.terminated_by
+    return ""
 
 
 def _may_go(leadership: Leadership, kind: LeaderKind, since_s: float) -> bool:

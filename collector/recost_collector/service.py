@@ -18,6 +18,7 @@ from recost_collector.changes import Changes, Kept, StoredFrame
 from recost_collector.clock import Clock, read_clock
 from recost_collector.delivery import Delivery
 from recost_collector.drain import Rings
+from recost_collector.episodes import Episodes
 from recost_collector.open_window import OpenWindow
 from recost_collector.source import Source
 from recost_collector.spool import Fenced, Spool, SpoolDamaged, SpoolTrouble
@@ -76,6 +77,10 @@ class Service:
     def say_at_start(self, notice: Notice) -> None:
         """Tell the first worker that appears."""
         self._say_at_start.append(notice)
+
+    def log_delivery(self) -> None:
+        """The log tells of trouble with destinations, too: for a process that is nothing but a collector."""
+        self._telling.log = Episodes()
 
     def take_over(self, changes: Changes) -> None:
         """Frames of an orphaned spool are committed in ours: work with them from now on."""

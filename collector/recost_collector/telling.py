@@ -32,6 +32,7 @@ from recost.ring.notices import write_notice
 from recost_collector.changes import Part, StoredFrame
 from recost_collector.delivery import Bulletin, Delivery, Settlement
 from recost_collector.drain import Rings
+from recost_collector.episodes import Episodes
 from recost_collector.source import Source
 
 CAUSES = {"suspended": "auth"}
@@ -50,6 +51,8 @@ class Telling:
         self._last_flush: dict[str, tuple[int, int, int]] = {}
         self._told: dict[str, set[str]] = {}
         """By ring: the kinds of trouble it has heard of since a window of it was last delivered: its episode."""
+        self.log: Optional[Episodes] = None
+        """Hears the same by destination, where there is one."""
 
     def welcome(self, source: Source, delivery: Delivery) -> None:
         """A ring has appeared: which frames on their way hold events of it."""
@@ -73,6 +76,8 @@ class Telling:
 
     def after_commit(self, delivery: Delivery) -> None:
         """What settled is committed: move the rings' accounts, and pass the trouble on."""
+        if self.log is not None and (delivery.settlements or delivery.bulletins):
+            _log(self.log, delivery)
         self._settle(delivery.settlements)
         for bulletin in delivery.bulletins:
             self._post(bulletin)
@@ -140,3 +145,13 @@ class Telling:
     def _write(self, source: Source, notice: Notice) -> None:
         write_notice(source.file, source.notices, notice)
         source.notices += 1
+
+
+def _log(log: Episodes, delivery: Delivery) -> None:
+    for frame, ok in delivery.settlements:
+        if ok and frame.destination in delivery.lanes:
+            log.delivered(frame.destination, delivery.lanes[frame.destination].destination.url)
+    for bulletin in delivery.bulletins:
+        for name in {frame.destination for frame in bulletin.frames} & delivery.lanes.keys():
+            log.trouble(name, delivery.lanes[name].destination.url, bulletin.notice)
+    log.forget_all_but(delivery.lanes)
