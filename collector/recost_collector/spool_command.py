@@ -25,8 +25,8 @@ examples:
 A window is parked when its destination said that it will never take it (3xx and most 4xx answers). Parked windows are
 tried again only by retry; 403 and 404 also when a worker of the project starts.
 
-Exit code 0: done, or nothing to do, 1: windows still wait or are parked after retry, or a spool cannot be read,
-3: nobody collects and this command cannot either, 4: the collector does not answer.
+Exit code 0: done, or nothing to do, 1: windows still wait or are parked after retry, nothing matches, or a spool cannot
+be read, 3: nobody collects and this command cannot either, 4: the collector does not answer.
 """
 _JSON = """\
 --json prints a list of spools: directory, runtime_dir (empty: not of one here; if it is nobody's, the next collector
@@ -107,8 +107,7 @@ def _retry(action: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     spools = _look(arguments, parked_only=True)
     _refuse_unclear_ids(action, arguments.id, spools)
     if not any(spool.windows or spool.trouble for spool in spools):
-        sys.stdout.write("nothing is parked\n")
-        return 0
+        return _nothing("parked")
     result = errand.run(Request("retry", arguments.timeout, arguments.destination, frozenset(arguments.id)))
     if arguments.json:
         sys.stdout.write(errand.to_json(result))
@@ -128,8 +127,7 @@ def _delete(action: argparse.ArgumentParser, arguments: argparse.Namespace) -> i
     _refuse_unclear_ids(action, arguments.id, spools)
     windows = sum(len(spool.windows) for spool in spools)
     if not windows:
-        sys.stdout.write("nothing is parked\n")
-        return 0
+        return _nothing("parked")
     if not arguments.yes:
         sys.stdout.write(spool_text.to_text(spools, SHOWN))
         sys.stdout.write(f"nothing was deleted: --yes deletes {'this' if windows == 1 else f'these {windows:,}'}\n")
@@ -149,6 +147,20 @@ def _delete_now(arguments: argparse.Namespace) -> int:
     deleted = errand.total(result, "deleted")
     sys.stdout.write(f"deleted: {plural(deleted, 'parked window')}, counted as dropped\n")
     return 0 if deleted else 1  # they were tried again just now, or are in the spool of no runtime directory here
+
+
+def _nothing(state: str) -> int:
+    """There is none in this state, or none that was meant."""
+    from recost_collector import spool_look  # noqa: PLC0415 - each command imports what it needs when it does
+    from recost_collector.figures import agreed  # noqa: PLC0415 - the same
+
+    others = sum(window.state == state for spool in spool_look.look() for window in spool.windows)
+    if not others:
+        sys.stdout.write(f"nothing is {state}\n")
+        return 0
+    there = f"{agreed(others, 'window', 'is', 'are')} {state}"
+    sys.stderr.write(f"nothing matches; {there}: recost-collector spool list\n")
+    return 1
 
 
 def _look(arguments: argparse.Namespace, *, parked_only: bool) -> list[KeptSpool]:

@@ -103,8 +103,8 @@ def test_retry_takes_only_what_it_is_told(spool: Command, service: CloudStandIn)
 
     assert spool("retry", "--destination", "/shop/") == 1, "the other one is parked still"
     assert (service.calls("shop"), service.calls("blog")) == (1, 0)
-    assert spool("retry", "--id", number + 1) == 0
-    assert spool.text == "nothing is parked\n"
+    assert spool("retry", "--id", number + 1) == 1
+    assert (spool.text, spool.errors) == ("", "nothing matches; 1 window is parked: recost-collector spool list\n")
     assert spool("retry", "--id", number) == 0
     assert service.calls("blog") == 1
 
@@ -121,6 +121,14 @@ def test_delete_lists_and_with_yes_deletes_and_counts(spool: Command, service: C
         assert spool.text == "deleted: 1 parked window, counted as dropped\n"
         assert _windows(spool) == []
     assert _dropped(spool) == 1
+
+
+def test_delete_says_when_nothing_matches_what_it_is_told(spool: Command, service: CloudStandIn) -> None:
+    _park(service)
+    for choice in (("--destination", "nosuch"), ("--id", "9999")):
+        assert spool("delete", "--parked", *choice, "--yes") == 1
+        assert spool.errors == "nothing matches; 1 window is parked: recost-collector spool list\n"
+    assert len(_windows(spool)) == 1
 
 
 def test_delete_without_a_collector_leaves_what_only_waits(spool: Command, service: CloudStandIn) -> None:
