@@ -29,7 +29,7 @@ def judge(status: Status) -> None:
     troubles = [*_collector_troubles(status), *status.troubles]
     if not status.leading and _holds(status):
         status.exit_code = 3
-    troubles.extend(trouble for found in status.destinations for trouble in _destination_troubles(found))
+    troubles.extend(trouble for found in status.destinations for trouble in destination_troubles(found))
     troubles.extend(_ring_troubles(status.rings))
     if status.refused:
         names = ", ".join(status.refused)
@@ -72,7 +72,8 @@ def _ring_troubles(rings: list[RingStatus]) -> list[Trouble]:
     return troubles
 
 
-def _destination_troubles(found: DestinationStatus) -> list[Trouble]:
+def destination_troubles(found: DestinationStatus) -> list[Trouble]:
+    """What is not well with delivery there."""
     troubles = []
     if found.suspended:
         text = f"delivery to {found.destination} is suspended, the key was refused"

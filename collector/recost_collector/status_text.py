@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from recost_collector.figures import ago, count, percent, plural, printable
 from recost_collector.open_spend import spend_text
 from recost_collector.paint import Painter
 from recost_collector.status import DestinationStatus, RingStatus, Status
+from recost_collector.status_judge import destination_troubles
 from recost_collector.table import Column, draw
 
 MOST_TROUBLES = 4
@@ -84,7 +85,7 @@ def _leader(status: Status) -> list[str]:
 
 
 def _holdings(status: Status, width: int) -> list[str]:
-    lines = [*_rings(status.rings, width), *_destinations(status.destinations, width)]
+    lines = [*_rings(status.rings, width), *_destinations(status, width)]
     lines += spend_text(status.open_llm_spend)
     if status.other_layouts:
         rings = plural(len(status.other_layouts), "ring")
@@ -114,17 +115,23 @@ def _ring_cells(rings: Sequence[RingStatus]) -> list[str]:
     ]
 
 
-def _destinations(destinations: Sequence[DestinationStatus], width: int) -> list[str]:
-    worst_first = sorted(destinations, key=lambda found: (-found.parked, -found.waiting, -found.delivered_at_ms))
+def _destinations(status: Status, width: int) -> list[str]:
+    """Those in trouble first, then those in use, then those that nobody uses any more."""
+    in_use = {ring.destination for ring in status.rings}
     rows = [
         [
             *_counts([found]),
             f"{_passed(found.delivered_at_ms)} ago" if found.delivered_at_ms else "never",
             printable(found.destination),
         ]
-        for found in worst_first
+        for found in sorted(status.destinations, key=lambda found: _rank(found, in_use))
     ]
-    return _table(_DESTINATIONS, rows, MOST_DESTINATIONS, [*_counts(destinations), "", "all"], width)
+    return _table(_DESTINATIONS, rows, MOST_DESTINATIONS, [*_counts(status.destinations), "", "all"], width)
+
+
+def _rank(found: DestinationStatus, in_use: Container[str]) -> tuple[int, ...]:
+    is_idle = not found.waiting and found.destination not in in_use
+    return not destination_troubles(found), is_idle, -found.parked, -found.waiting, -found.delivered_at_ms
 
 
 def _counts(found: Sequence[DestinationStatus]) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import signal
 import sys
@@ -16,7 +17,9 @@ import pytest
 
 from recost.event import LlmEvent, encode
 from recost.ring.layout import HEARTBEAT
-from recost_collector.status import Status
+from recost_collector.paint import Painter
+from recost_collector.status import DestinationStatus, RingStatus, Status, nothing
+from recost_collector.status_text import to_text
 from tests.cli.hosts import Command, cloud_session, foreground, leave_window, runtime_files
 from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
 from tests.harness import free_port, wait_until
@@ -147,3 +150,22 @@ def test_a_hung_host(status: Command) -> None:
         worker.ask_for_flush()
         wait_until(lambda: total() == 1, what="the call")
         worker.leave()
+
+
+def test_destinations_in_use_come_after_those_in_trouble_and_before_the_others() -> None:
+    found = nothing("/somewhere")
+    idle = [destination(f"file:///idle-{number}", delivered_at_ms=9_000 + number) for number in range(6)]
+    in_trouble = destination("file:///trouble", waiting=1, last_error="no", last_error_at_ms=1)
+    found.destinations = [*idle, destination("file:///used"), destination("file:///waits", waiting=1), in_trouble]
+    found.rings = [RingStatus("ring", 1, True, "", "", "file:///used", "", 1, 0, 1, 0, 0)]
+
+    lines = to_text(found, Painter(io.StringIO()), 0).splitlines()
+
+    shown = [line.split()[-1] for line in lines if "file:///" in line]
+    assert shown == ["file:///trouble", "file:///waits", "file:///used", "file:///idle-5"]
+
+
+def destination(url: str, **values: Any) -> DestinationStatus:
+    names = [name for name in DestinationStatus.__struct_fields__ if name not in ("parked_reasons", "last_kind")]
+    empty = {name: "" if name == "last_error" else 0 for name in names}
+    return msgspec.convert({**empty, "suspended": False, "destination": url, **values}, DestinationStatus)
