@@ -287,6 +287,8 @@ def test_status_shows_rings_that_the_runtime_directory_did_not_take(tmp_path: Pa
         assert done.returncode == 3
         assert f"degraded: rings are in {lesser}" in done.stdout
         assert str(in_the_way) in done.stdout
+        assert "doctor says why" in done.stdout
+        assert "doctor says" not in cli("doctor", RECOST_RUNTIME_DIR=str(in_the_way)).stdout
         assert str(os.getpid()) in done.stdout
         found = json.loads(cli("status", "--json", RECOST_RUNTIME_DIR=str(in_the_way)).stdout)
         assert [ring["pid"] for ring in found["elsewhere"][0]["rings"]] == [os.getpid()]

@@ -37,7 +37,7 @@ from recost_collector.ring_peek import RingPeek, beat, peek
 from recost_collector.spool import SPOOL_FILE, SpoolTrouble
 from recost_collector.spool_peek import open_to_read
 from recost_collector.spool_place import ID_FILE
-from recost_collector.status_judge import Trouble, judge
+from recost_collector.status_judge import DOCTOR_SAYS_WHY, Trouble, judge
 from recost_collector.words import about_file
 
 BEAT_WAIT_S = 2.0
@@ -130,8 +130,7 @@ def gather() -> Status:
         status.note([Trouble(about_file(exc))])
     for other in elsewhere:
         text = f"degraded: rings are in {other.runtime_dir}, for {first} took none"
-        mend = "recost-collector doctor says why"
-        status.note([*status.troubles, Trouble(text, mend), *other.troubles])
+        status.note([*status.troubles, Trouble(text, DOCTOR_SAYS_WHY), *other.troubles])
         status.exit_code = max(status.exit_code, other.exit_code, 1)
     status.elsewhere = elsewhere
     return status

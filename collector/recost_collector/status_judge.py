@@ -14,6 +14,17 @@ if TYPE_CHECKING:
     from recost_collector.status import DestinationStatus, RingStatus, Status
 
 
+TRIED_AGAIN = "they are tried again by themselves; "
+ASK_DOCTOR = "recost-collector doctor says what is wrong, flush tries now"
+ASK_REACH = "recost-collector doctor --reach says what is wrong, flush tries now"
+DOCTOR_SAYS_WHY = "recost-collector doctor says why"
+WITHIN_DOCTOR = {
+    DOCTOR_SAYS_WHY: "mend what is said of the runtime directory above",
+    TRIED_AGAIN + ASK_DOCTOR: f"{TRIED_AGAIN}recost-collector flush tries now",
+}
+"""What stands for a mend that names the doctor where it is the doctor who says it."""
+
+
 class Trouble(msgspec.Struct):
     """Something that is not well. ``mend``: what to do about it; may be empty."""
 
@@ -68,7 +79,7 @@ def _ring_troubles(rings: list[RingStatus]) -> list[Trouble]:
     if lost:
         were = agreed(lost, "call", "was", "were")
         text = f"up to {were} lost because another program damaged a ring, or none could be made"
-        troubles.append(Trouble(text, "recost-collector doctor says which"))
+        troubles.append(Trouble(text, "recost-collector doctor --rings says which"))
     return troubles
 
 
@@ -107,5 +118,4 @@ def _mend_of_waiting(found: DestinationStatus, now_ms: int) -> str:
         return f"nothing: {again}; flush does not go before"
     if found.last_kind == "auth":
         return "check api_key (RECOST_API_KEY): an init() with another key tries it at once"
-    doctor = "doctor" if found.destination.startswith("file:") else "doctor --reach"
-    return f"they are tried again by themselves; recost-collector {doctor} says what is wrong, flush tries now"
+    return TRIED_AGAIN + (ASK_DOCTOR if found.destination.startswith("file:") else ASK_REACH)

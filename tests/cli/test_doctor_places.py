@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
+import tempfile
 from pathlib import Path
 
 import pytest
@@ -14,7 +16,7 @@ from recost.ring.files import create_ring
 from recost.ring.layout import MAX_CAPACITY, MIN_CAPACITY
 from recost.session import Registration
 from recost_collector import examination
-from recost_collector.checks import host
+from recost_collector.checks import host, places
 from tests.cli.hosts import Command, checks, leave_waiting_file
 from tests.collector.collecting import file_session, runtime
 from tests.unprivileged import as_nobody, as_root, folder_of_all
@@ -53,6 +55,32 @@ def test_what_permissions_do_not_tell_is_tried(doctor: Command, monkeypatch: pyt
         assert check["verdict"] == verdict
         assert "/proc takes no new directory (no such file or directory)" in check["text"]
         assert f"RECOST_{name.upper()}_DIR" in check["mend"]
+
+
+def test_on_a_full_disk_the_mend_is_room(doctor: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(**_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(tempfile, "NamedTemporaryFile", full)
+    os.makedirs(os.environ["RECOST_LOCAL_DIR"], exist_ok=True)
+
+    assert doctor() == 1
+    found = checks(doctor)["local directory"]
+    assert "no space left on device" in found["text"]
+    assert found["mend"].startswith("free some space there")
+    assert "RECOST_LOCAL_DIR" not in found["mend"]
+
+
+def test_what_is_kept_elsewhere_is_said_to_be_in_memory_only_where_it_is(
+    doctor: Command, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RECOST_STATE_DIR", "/proc/state/below")
+    for kinds in (frozenset({"tmpfs"}), frozenset[str]()):
+        monkeypatch.setattr(places, "file_system_of", lambda _path: "tmpfs")
+        monkeypatch.setattr(places, "VOLATILE", kinds)
+        found = checks(doctor)["state directory"]["text"]
+        assert ("memory" in found) == bool(kinds)
+        assert found.endswith("where a reboot takes it away" if kinds else f"it is in {runtime()}")
 
 
 def test_a_file_that_takes_no_windows_is_named_and_nothing_is_left_behind(doctor: Command) -> None:

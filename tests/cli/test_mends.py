@@ -32,7 +32,15 @@ def mend(status: Command) -> str:
 def test_what_time_helps_is_tried_by_itself(status: Command) -> None:
     leave_waiting_file()
     assert mend(status).startswith("they are tried again by themselves; ")
-    assert mend(status).endswith("flush tries now")
+    assert mend(status).endswith("recost-collector doctor says what is wrong, flush tries now")
+
+
+def test_the_doctor_sends_nobody_to_the_doctor(doctor: Command) -> None:
+    leave_waiting_file()
+    doctor()
+    assert "waiting for file:" in doctor.text
+    assert "by themselves; recost-collector flush tries now" in doctor.text
+    assert "doctor says" not in doctor.text
 
 
 def test_a_listener_that_is_given_up_is_to_be_started(status: Command, monkeypatch: pytest.MonkeyPatch) -> None:

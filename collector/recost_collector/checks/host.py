@@ -15,6 +15,7 @@ from recost.paths import SHARED_MEMORY, local_dir, runtime_dirs
 from recost_collector.checks import Check, fail, ok, warn
 from recost_collector.figures import listing, plural
 from recost_collector.status import Status
+from recost_collector.status_judge import WITHIN_DOCTOR
 
 REQUIRED = ("msgspec", "filelock", "urllib3")
 _MAPPED_RING = re.compile(rb"\s(/.+)/ring-[0-9a-f]{32}$")
@@ -45,7 +46,8 @@ def _version_of(name: str) -> str:
 def _collection(status: Status) -> Iterator[Check]:
     """What ``status`` finds."""
     for trouble in status.troubles:
-        yield fail("collection", trouble.text, trouble.mend, status.exit_code or 1)
+        mend = WITHIN_DOCTOR.get(trouble.mend, trouble.mend)
+        yield fail("collection", trouble.text, mend, status.exit_code or 1)
     if not status.problems:
         leader = status.leader if status.leading else None
         who = f"collector pid {leader.pid}, " if leader is not None else "no collector, and none is needed: "

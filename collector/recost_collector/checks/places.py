@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat
 import tempfile
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from recost.paths import (
     WRITABLE_BY_OTHERS,
@@ -30,6 +32,7 @@ CONTAINER = frozenset({"overlay", "aufs", "fuse-overlayfs"})
 SMALL_BYTES = 64 << 20
 """What Docker gives ``/dev/shm``."""
 SHARED_BITS = 0o077
+FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 TRIAL_PREFIX = ".recost-doctor-"
 
 
@@ -50,10 +53,10 @@ def _runtime() -> Check:
     if trouble:
         mend = "name another one in RECOST_RUNTIME_DIR, for workers and this command alike"
         return fail("runtime directory", f"{path} is refused: {trouble}", mend, 4)
-    trouble = trouble_writing(path)
-    if trouble:
+    unwritable = trouble_writing(path)
+    if unwritable.text:
         mend = "name another one in RECOST_RUNTIME_DIR, for workers and this command alike, or make room"
-        return fail("runtime directory", f"no ring can be made in {path}: {trouble}", mend)
+        return fail("runtime directory", f"no ring can be made in {path}: {unwritable.text}", mend)
     return ok("runtime directory", path if os.path.lexists(path) else f"{path}: the first call makes it")
 
 
@@ -80,41 +83,54 @@ def _state() -> Check:
         text, _, mend = found.degraded.partition("; ")
         return warn("state directory", text, mend)
     trouble = trouble_writing(found.path)
-    if trouble:
-        text = f"what waits cannot be kept in {found.path}, {trouble}: it is in memory, where a reboot takes it away"
-        return warn("state directory", text, "set RECOST_STATE_DIR to a directory of this user on a local disk")
+    if trouble.text:
+        instead = runtime_dirs()[0]
+        where = "memory, where a reboot takes it away" if file_system_of(instead) in VOLATILE else instead
+        text = f"what waits cannot be kept in {found.path}, {trouble.text}: it is in {where}"
+        room = "free some space there, or " if trouble.is_full else ""
+        return warn("state directory", text, f"{room}set RECOST_STATE_DIR to a directory of this user on a local disk")
     return ok("state directory", found.path)
 
 
 def _local(name: str) -> Check:
     path = local_dir()
     trouble = trouble_writing(path, name)
-    if not trouble:
+    if not trouble.text:
         return ok("local directory", path)
-    text = f"{path} cannot take windows, {trouble}: they wait in the spool"
+    text = f"{path} cannot take windows, {trouble.text}: they wait in the spool"
+    if trouble.is_full:
+        return fail("local directory", text, "free some space there: what waits goes out then")
     mend = "set RECOST_LOCAL_DIR to a directory of this user, or HOME where it is missing"
     return fail("local directory", text, mend)
 
 
-def trouble_writing(directory: str, name: str = "") -> str:
-    """Why ``directory``, or the file ``name`` that may be in it, takes nothing; empty: it does.
+class Unwritable(NamedTuple):
+    """Why nothing can be written; an empty ``text``: it can."""
+
+    text: str = ""
+    is_full: bool = False
+
+
+def trouble_writing(directory: str, name: str = "") -> Unwritable:
+    """Why ``directory``, or the file ``name`` that may be in it, takes nothing.
 
     Tried, for permissions do not tell it all; under a name of its own, so that it comes into nobody's way, and taken
     away again.
     """
     place = nearest_existing(directory)
     if not os.path.isdir(place):
-        return f"{place} is no directory"
+        return Unwritable(f"{place} is no directory")
     try:
         if place == directory:
             with tempfile.NamedTemporaryFile(prefix=TRIAL_PREFIX, dir=place) as file:
                 file.write(bytes(PAGE))
                 file.flush()
-            return _trouble_appending(os.path.join(directory, name)) if name else ""
+            return Unwritable(_trouble_appending(os.path.join(directory, name)) if name else "")
         os.rmdir(tempfile.mkdtemp(prefix=TRIAL_PREFIX, dir=place))
     except OSError as exc:
-        return f"{place} takes no {'file' if place == directory else 'new directory'} ({in_words(exc)})"
-    return ""
+        text = f"{place} takes no {'file' if place == directory else 'new directory'} ({in_words(exc)})"
+        return Unwritable(text, exc.errno in FULL)
+    return Unwritable()
 
 
 def _trouble_appending(path: str) -> str:
@@ -193,4 +209,5 @@ def _lasting(*, is_local: bool) -> Check:
     if kind and kind not in VOLATILE:
         text = f"rings, with the API key in cloud mode, are on a disk: {runtime} ({kind})"
         return warn("after a reboot", text, "name a directory in memory in RECOST_RUNTIME_DIR, below /dev/shm")
-    return ok("after a reboot", f"there still: {kept}; not there: rings and keys, which are in memory")
+    rings = "; not there: rings and keys, which are in memory" if kind else ""
+    return ok("after a reboot", f"there still: {kept}{rings}")
