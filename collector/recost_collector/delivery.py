@@ -105,7 +105,7 @@ class Delivery:
         self.flush(destination_id, wall_ms, changes)
 
     def delete(self, destination_id: str, frames: Collection[StoredFrame], changes: Changes) -> None:
-        """Lose parked frames, because a person says so; they count as dropped."""
+        """Lose frames that are not under way, because a person says so; they count as dropped."""
         lane = self.lanes[destination_id]
         for frame in frames:
             self._apply(lane.drop(frame), changes)

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from typing import Optional
 
 from recost_collector.changes import Changes, StoredFrame, with_status
 from recost_collector.clock import read_clock
 from recost_collector.delivery import Delivery
 from recost_collector.lane import Lane
-from recost_collector.request_box import Answer, Outcome, Request, RequestBox
+from recost_collector.request_box import DELETES, Answer, Outcome, Request, RequestBox
 from recost_collector.service import Service
 
 MAX_CASES = 16
@@ -32,8 +33,11 @@ class Case:
         self._is_begun = False
 
     def begin(self, service: Service) -> bool:
-        """Once, a turn after the request was met: only then every ring that was there before it has been, too."""
-        if self._is_begun:
+        """Once, a turn after the request was met: only then every ring that was there before it has been, too.
+
+        Again for a window that was under way then and waits by now.
+        """
+        if self._is_begun and not (self.request.want == "delete_waiting" and self._finds(service)):
             return False
         self._is_begun = True
         if self.request.want == "flush":
@@ -44,13 +48,19 @@ class Case:
 
     def is_done(self, service: Service) -> bool:
         """Everything is committed, and of a delivery attempt it is known what became of it."""
-        is_over = self._is_begun and service.is_committed
-        return is_over and (self.request.want == "delete" or _is_flushed(service))
+        if not (self._is_begun and service.is_committed):
+            return False
+        if self.request.want == "delete_waiting":
+            return not any(_is_meant(self.request, lane, lane.under_way) for lane in service.delivery.lanes.values())
+        return self.request.want == "delete" or _is_flushed(service)
 
     def answer(self, service: Service, wall_ms: int, *, is_done: bool) -> Answer:
         found = [self._outcome(name, lane, wall_ms) for name, lane in service.delivery.lanes.items()]
         relevant = [outcome for outcome in found if _has_something(outcome)]
         return Answer(relevant, is_done, service.spool_trouble)
+
+    def _finds(self, service: Service) -> bool:
+        return service.is_committed and any(_picked(self.request, lane) for lane in service.delivery.lanes.values())
 
     def _act(self, delivery: Delivery, wall_ms: int, changes: Changes) -> None:
         for name, lane in delivery.lanes.items():
@@ -60,7 +70,7 @@ class Case:
             frames = _picked(self.request, lane)
             if not frames:
                 continue
-            self._counts[name] = len(frames)
+            self._counts[name] = self._counts.get(name, 0) + len(frames)
             if self.request.want == "retry":
                 delivery.retry(name, frames, wall_ms, changes)
             else:
@@ -74,7 +84,7 @@ class Case:
             waiting=len(lane.frames),
             parked=len(lane.parked),
             retried=count if self.request.want == "retry" else 0,
-            deleted=count if self.request.want == "delete" else 0,
+            deleted=count if self.request.want in DELETES else 0,
             why=_why(lane, wall_ms),
         )
 
@@ -128,10 +138,15 @@ class Desk:
 
 
 def _picked(request: Request, lane: Lane) -> list[StoredFrame]:
-    """The parked windows of this destination that the request is about."""
-    if request.destination not in lane.destination.url:
-        return []
-    return [frame for frame in lane.parked.values() if not request.ids or frame.id in request.ids]
+    """The windows of this destination that the request is about; not the one that is under way."""
+    frames = lane.frames if request.want == "delete_waiting" else lane.parked.values()
+    return [frame for frame in frames if frame is not lane.under_way and _is_meant(request, lane, frame)]
+
+
+def _is_meant(request: Request, lane: Lane, frame: Optional[StoredFrame]) -> bool:
+    if frame is None or request.destination not in lane.destination.url:
+        return False
+    return not request.ids or frame.id in request.ids
 
 
 def _is_flushed(service: Service) -> bool:

@@ -174,7 +174,7 @@ class Lane:
         return waiting[: len(waiting) - bound] if len(waiting) > bound else []
 
     def drop(self, frame: StoredFrame) -> Verdict:
-        """Lose a frame that is not under way: there is no room."""
+        """Lose a frame that is not under way: there is no room, or nobody wants it."""
         self._leave(frame)
         self.state.dropped += 1
         self.dirty = True

@@ -40,14 +40,17 @@ STALE_S = MOST_SECONDS + 60.0
 ID_LENGTH = 16
 OURS = re.compile(r"[0-9a-f]{16}\.(ask|answer)~?")
 
-Want = Literal["flush", "retry", "delete", "watch"]
+Want = Literal["flush", "retry", "delete", "delete_waiting", "watch"]
+DELETES = ("delete", "delete_waiting")
 _Seconds = Annotated[float, msgspec.Meta(ge=0, le=MOST_SECONDS)]
 
 logger = logging.getLogger("recost_collector")
 
 
 class Request(msgspec.Struct, frozen=True):
-    """``watch`` wants figures; ``retry``, ``delete`` parked windows: all, or those that the filters leave."""
+    """``watch`` wants figures; ``retry``, ``delete`` parked windows: all, or those that the filters leave;
+    ``delete_waiting`` the same of those that wait.
+    """
 
     want: Want
     timeout_s: _Seconds = 5.0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from recost_collector.flush import add_timeout, headline
 
 if TYPE_CHECKING:
+    from recost_collector.request_box import Want
     from recost_collector.spool_look import KeptSpool, KeptWindow
 
 SHOWN = 20
@@ -21,6 +22,8 @@ examples:
   recost-collector spool retry --destination /shop/       those whose destination's URL has this in it
   recost-collector spool delete --parked --id 12          what would go
   recost-collector spool delete --parked --id 12 --yes    it goes, and counts as dropped
+  recost-collector spool delete --waiting --destination htps-api.example --yes
+                                                          what waits for a base_url that was mistyped
 
 A window is parked when its destination said that it will never take it (3xx and most 4xx answers). Parked windows are
 tried again only by retry; 403 and 404 also when a worker of the project starts.
@@ -73,9 +76,11 @@ def _add_retry(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> 
 
 
 def _add_delete(actions: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
-    action = actions.add_parser("delete", help="delete parked windows; without --yes only list them")
+    action = actions.add_parser("delete", help="delete parked windows, or some that wait; without --yes only list")
     _add_choice(action)
-    action.add_argument("--parked", action="store_true", help="what to delete: parked windows are all that can be")
+    which = action.add_mutually_exclusive_group()
+    which.add_argument("--parked", action="store_true", help="delete parked windows")
+    which.add_argument("--waiting", action="store_true", help="delete windows that wait; with --destination or --id")
     action.add_argument("--yes", action="store_true", help="delete them")
     add_timeout(action)
     action.set_defaults(act=functools.partial(_delete, action))
@@ -93,7 +98,7 @@ def _add_choice(action: argparse.ArgumentParser) -> None:
 def _list(arguments: argparse.Namespace) -> int:
     from recost_collector import spool_text  # noqa: PLC0415 - each command imports what it needs when it does
 
-    spools = _look(arguments, parked_only=arguments.parked)
+    spools = _look(arguments, "parked" if arguments.parked else "")
     most = 0 if arguments.all else SHOWN
     sys.stdout.write(spool_text.to_json(spools) if arguments.json else spool_text.to_text(spools, most))
     return 1 if any(spool.trouble for spool in spools) else 0
@@ -104,7 +109,7 @@ def _retry(action: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
     from recost_collector.figures import plural  # noqa: PLC0415 - the same
     from recost_collector.request_box import Request  # noqa: PLC0415 - the same
 
-    spools = _look(arguments, parked_only=True)
+    spools = _look(arguments, "parked")
     _refuse_unclear_ids(action, arguments.id, spools)
     if not any(spool.windows or spool.trouble for spool in spools):
         return _nothing("parked")
@@ -121,31 +126,38 @@ def _retry(action: argparse.ArgumentParser, arguments: argparse.Namespace) -> in
 def _delete(action: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     from recost_collector import spool_text  # noqa: PLC0415 - each command imports what it needs when it does
 
-    if not arguments.parked:
-        action.error("say what to delete: --parked (what waits is still to be delivered; purge deletes all)")
-    spools = _look(arguments, parked_only=True)
+    if not (arguments.parked or arguments.waiting):
+        action.error("say what to delete: --parked, or --waiting with --destination or --id (purge deletes all)")
+    if arguments.waiting and not (arguments.destination or arguments.id):
+        action.error("--waiting wants --destination or --id: what waits is still to be delivered (purge deletes all)")
+    state = "waiting" if arguments.waiting else "parked"
+    spools = _look(arguments, state)
     _refuse_unclear_ids(action, arguments.id, spools)
     windows = sum(len(spool.windows) for spool in spools)
     if not windows:
-        return _nothing("parked")
+        return _nothing(state)
     if not arguments.yes:
         sys.stdout.write(spool_text.to_text(spools, SHOWN))
         sys.stdout.write(f"nothing was deleted: --yes deletes {'this' if windows == 1 else f'these {windows:,}'}\n")
         return 0
-    return _delete_now(arguments)
+    return _delete_now(arguments, state)
 
 
-def _delete_now(arguments: argparse.Namespace) -> int:
+def _delete_now(arguments: argparse.Namespace, state: str) -> int:
     from recost_collector import errand  # noqa: PLC0415 - each command imports what it needs when it does
     from recost_collector.figures import plural  # noqa: PLC0415 - the same
     from recost_collector.request_box import Request  # noqa: PLC0415 - the same
 
-    result = errand.run(Request("delete", arguments.timeout, arguments.destination, frozenset(arguments.id)))
+    want: Want = "delete_waiting" if state == "waiting" else "delete"
+    result = errand.run(Request(want, arguments.timeout, arguments.destination, frozenset(arguments.id)))
     if errand.troubles(result):
         sys.stderr.write("\n".join(errand.troubles(result)) + "\n")
         return result.exit_code
     deleted = errand.total(result, "deleted")
-    sys.stdout.write(f"deleted: {plural(deleted, 'parked window')}, counted as dropped\n")
+    sys.stdout.write(f"deleted: {plural(deleted, f'{state} window')}, counted as dropped\n")
+    if not all(reply.is_done for reply in result.replies):
+        sys.stderr.write("not all could be deleted in time: what is under way stays\n")
+        return 1
     return 0 if deleted else 1  # they were tried again just now, or are in the spool of no runtime directory here
 
 
@@ -163,13 +175,13 @@ def _nothing(state: str) -> int:
     return 1
 
 
-def _look(arguments: argparse.Namespace, *, parked_only: bool) -> list[KeptSpool]:
-    """The spools with the windows that the arguments are about."""
+def _look(arguments: argparse.Namespace, state: str) -> list[KeptSpool]:
+    """The spools with the windows that the arguments are about; ``state`` empty: of any."""
     from recost_collector import spool_look  # noqa: PLC0415 - each command imports what it needs when it does
 
     spools = spool_look.look()
     for spool in spools:
-        spool.windows = [window for window in spool.windows if _is_meant(window, arguments, parked_only=parked_only)]
+        spool.windows = [window for window in spool.windows if _is_meant(window, arguments, state)]
     return spools
 
 
@@ -184,8 +196,8 @@ def _refuse_unclear_ids(action: argparse.ArgumentParser, ids: list[int], spools:
             action.error(f"--id {number} is in a spool of no runtime directory here: {holders[0].directory}")
 
 
-def _is_meant(window: KeptWindow, arguments: argparse.Namespace, *, parked_only: bool) -> bool:
-    if parked_only and window.state != "parked":
+def _is_meant(window: KeptWindow, arguments: argparse.Namespace, state: str) -> bool:
+    if state and window.state != state:
         return False
     return arguments.destination in window.destination and (not arguments.id or window.id in arguments.id)
 

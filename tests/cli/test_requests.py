@@ -9,9 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from recost_collector import desk
 from recost_collector.request_box import STALE_S, Request, RequestBox
 from tests.cli.hosts import runtime_files
 from tests.collector.collecting import Worker, collector, file_session, runtime, turn_until
+from tests.collector.lanes import ready
 
 ID = "0123456789abcdef"
 
@@ -88,3 +90,13 @@ def test_a_directory_in_place_of_a_request_costs_no_descriptor(box: RequestBox) 
         assert box.request(ID) is None
 
     assert len(os.listdir("/proc/self/fd")) == before
+
+
+def test_a_window_that_is_under_way_is_deleted_only_once_it_waits_again() -> None:
+    driven = ready()
+    sent, waits = driven.windows(2)
+    assert driven.send() is sent
+    request = Request("delete_waiting", destination="example.com")
+    assert desk._picked(request, driven.lane) == [waits]
+    driven.answer(500)
+    assert desk._picked(request, driven.lane) == [sent, waits]

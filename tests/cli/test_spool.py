@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import sqlite3
@@ -26,7 +27,7 @@ from tests.cli.hosts import (
     stopped,
 )
 from tests.collector.collecting import Worker
-from tests.harness import wait_until
+from tests.harness import free_port, wait_until
 
 
 def _park(service: CloudStandIn, project: str = "shop") -> None:
@@ -131,6 +132,22 @@ def test_delete_says_when_nothing_matches_what_it_is_told(spool: Command, servic
     assert len(_windows(spool)) == 1
 
 
+@pytest.mark.parametrize("is_led", [True, False])
+def test_what_waits_for_a_wrong_address_can_be_deleted_on_its_own(is_led: bool, spool: Command) -> None:
+    leave_window(cloud_session(free_port("127.0.0.2"), "mistyped"), KEY)
+    leave_waiting_file()
+    command = ("delete", "--waiting", "--destination", "/mistyped/")
+    with foreground() if is_led else contextlib.nullcontext():
+        assert spool(*command) == 0
+        assert spool.text.endswith("nothing was deleted: --yes deletes this\n")
+        assert spool(*command, "--yes") == 0
+        assert spool.text == "deleted: 1 waiting window, counted as dropped\n"
+        assert spool(*command, "--yes") in (0, 1)
+        assert spool.text + spool.errors == "nothing is waiting\n" or "nothing matches" in spool.errors
+    assert not any("/mistyped/" in window["destination"] for window in _windows(spool))
+    assert _dropped(spool) == 1
+
+
 def test_delete_without_a_collector_leaves_what_only_waits(spool: Command, service: CloudStandIn) -> None:
     _park(service)
     leave_window(cloud_session(1, "blog"), KEY)
@@ -192,7 +209,15 @@ def test_many_windows_are_shown_by_number(spool: Command) -> None:
 
 @pytest.mark.parametrize(
     "arguments",
-    [(), ("remove",), ("delete",), ("delete", "--yes"), ("retry", "--id", "x"), ("list", "--id", "-1")],
+    [
+        (),
+        ("remove",),
+        ("delete",),
+        ("delete", "--yes"),
+        ("delete", "--waiting", "--yes"),
+        ("retry", "--id", "x"),
+        ("list", "--id", "-1"),
+    ],
 )
 def test_wrong_usage_is_exit_code_2(spool: Command, arguments: tuple[str, ...]) -> None:
     assert spool(*arguments) == 2
