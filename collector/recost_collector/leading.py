@@ -31,6 +31,7 @@ from recost_collector.spool import Fenced, SpoolTrouble
 from recost_collector.spool_place import open_spool, remove
 from recost_collector.spool_rows import UNREADABLE
 from recost_collector.wake import open_wake
+from recost_collector.words import DOCTOR_SAYS_WHAT
 
 ORPHANS_S = 60.0
 SHOW_LIFE_S = 1.0
@@ -223,8 +224,8 @@ class Leadership:
     def _note_trouble(self) -> None:
         """For ``status``, which asks nobody: what became of the spool since."""
         reason = self.service.spool_trouble
-        mend = "recost-collector doctor says what is wrong"
-        trouble = f"the spool cannot be written, calls wait in shared memory: {reason}; {mend}" if reason else ""
+        text = f"the spool cannot be written, calls wait in shared memory: {reason}; {DOCTOR_SAYS_WHAT}"
+        trouble = text if reason else ""
         if (trouble or self._place.degraded) != self._leader.trouble:
             leader = msgspec.structs.replace(self._leader, trouble=trouble or self._place.degraded)
             with contextlib.suppress(OSError):  # no room there either: the next turn tries again

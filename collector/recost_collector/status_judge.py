@@ -9,16 +9,18 @@ import msgspec
 
 from recost_collector.exporters import WAITING
 from recost_collector.figures import ago, agreed
+from recost_collector.words import DOCTOR_SAYS_WHAT
 
 if TYPE_CHECKING:
     from recost_collector.status import DestinationStatus, RingStatus, Status
 
 
 TRIED_AGAIN = "they are tried again by themselves; "
-ASK_DOCTOR = "recost-collector doctor says what is wrong, flush tries now"
+ASK_DOCTOR = f"{DOCTOR_SAYS_WHAT}, flush tries now"
 ASK_REACH = "recost-collector doctor --reach says what is wrong, flush tries now"
 DOCTOR_SAYS_WHY = "recost-collector doctor says why"
 WITHIN_DOCTOR = {
+    DOCTOR_SAYS_WHAT: "mend what is said of directories above",
     DOCTOR_SAYS_WHY: "mend what is said of the runtime directory above",
     TRIED_AGAIN + ASK_DOCTOR: f"{TRIED_AGAIN}recost-collector flush tries now",
 }

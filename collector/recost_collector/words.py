@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+DOCTOR_SAYS_WHAT = "recost-collector doctor says what is wrong"
+"""What to do where more is known to who looks at the whole host."""
+
 
 def in_words(exc: BaseException) -> str:
     """The end of a sentence: ``permission denied``."""

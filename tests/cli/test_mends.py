@@ -9,7 +9,11 @@ import pytest
 from examples.standins import CloudStandIn, Scripted
 from recost.session import Destination, Session
 from recost_collector import pace
+from recost_collector.checks import host
 from recost_collector.pace import LISTENER
+from recost_collector.status import nothing
+from recost_collector.status_judge import Trouble
+from recost_collector.words import DOCTOR_SAYS_WHAT
 from tests.cli.hosts import KEY, Command, cloud_session, leave_waiting_file, leave_window
 from tests.harness import free_port
 
@@ -49,6 +53,13 @@ def test_a_listener_that_is_given_up_is_to_be_started(status: Command, monkeypat
 
     assert mend(status).startswith("start the listener: the next init()")
     assert "by themselves" not in mend(status)
+
+
+def test_of_a_spool_that_cannot_be_written_neither() -> None:
+    found = nothing("/somewhere")
+    found.note([Trouble("degraded: the spool cannot be written", DOCTOR_SAYS_WHAT)])
+    (check,) = host._collection(found)
+    assert "doctor" not in check.mend
 
 
 @pytest.mark.parametrize("answer", [429, 503])
