@@ -88,13 +88,13 @@ def run(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
         command.error("--reach and --rings exclude each other")
     if arguments.paths and arguments.runtime_dir is not None:
         command.error("--runtime-dir and PATH exclude each other: name the directory as a PATH")
-    from recost_collector import checkup, doctor_text, figures  # noqa: PLC0415 - only when it is needed
+    from recost_collector import figures, ring_checkup, ring_checkup_text  # noqa: PLC0415 - only when it is needed
 
-    findings = checkup.check(arguments.paths, arguments.runtime_dir, arguments.records)
+    findings = ring_checkup.check(arguments.paths, arguments.runtime_dir, arguments.records)
     if arguments.json:
-        sys.stdout.write(checkup.to_json(findings))
+        sys.stdout.write(ring_checkup.to_json(findings))
     else:
-        sys.stdout.write(doctor_text.to_text(findings, shutil.get_terminal_size((0, 0)).columns))
+        sys.stdout.write(ring_checkup_text.to_text(findings, shutil.get_terminal_size((0, 0)).columns))
     for path, why in findings.unreachable.items():
         sys.stderr.write(f"recost-collector doctor: cannot look at {figures.printable(path)}: {why}\n")
     return findings.exit_code
@@ -103,11 +103,11 @@ def run(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
 def _examine(command: argparse.ArgumentParser, arguments: argparse.Namespace) -> int:
     if arguments.paths or arguments.records or arguments.runtime_dir is not None:
         command.error("PATH, --runtime-dir and --records go with --rings")
-    from recost_collector import examination, examination_text, paint  # noqa: PLC0415 - only when it is needed
+    from recost_collector import host_checkup, host_checkup_text, paint  # noqa: PLC0415 - only when it is needed
 
-    found = examination.examine(reach=arguments.reach, timeout_s=arguments.timeout)
+    found = host_checkup.examine(reach=arguments.reach, timeout_s=arguments.timeout)
     painter = paint.Painter(sys.stdout)
-    sys.stdout.write(examination.to_json(found) if arguments.json else examination_text.to_text(found, painter))
+    sys.stdout.write(host_checkup.to_json(found) if arguments.json else host_checkup_text.to_text(found, painter))
     return found.exit_code
 
 

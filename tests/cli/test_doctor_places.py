@@ -15,7 +15,7 @@ from recost.ring import files
 from recost.ring.files import create_ring
 from recost.ring.layout import MAX_CAPACITY, MIN_CAPACITY
 from recost.session import Registration
-from recost_collector import examination
+from recost_collector import host_checkup
 from recost_collector.checks import host, places
 from tests.cli.hosts import Command, checks, leave_waiting_file
 from tests.collector.collecting import file_session, runtime
@@ -106,7 +106,7 @@ def test_without_a_writable_home_it_says_what_to_set(everybodys: Path) -> None:
     def ask() -> None:
         os.environ.update(HOME=str(home), RECOST_RUNTIME_DIR=str(run / "mine"))
         del os.environ["RECOST_LOCAL_DIR"], os.environ["RECOST_STATE_DIR"]
-        out.write_text(examination.to_json(examination.examine(reach=False, timeout_s=1.0)))
+        out.write_text(host_checkup.to_json(host_checkup.examine(reach=False, timeout_s=1.0)))
 
     as_nobody(ask)
     found = json.loads(out.read_text())

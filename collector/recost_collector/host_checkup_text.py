@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from recost_collector.checks import Check
-from recost_collector.examination import Examination
 from recost_collector.figures import plural, printable
+from recost_collector.host_checkup import Examination
 from recost_collector.paint import Painter
 
 _COLOURS = {"ok": "green", "warn": "yellow", "fail": "red"}
