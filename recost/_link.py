@@ -125,7 +125,7 @@ class Link:
 
     def flush(self, position: int, timeout_s: float) -> bool:
         """Ask for one delivery attempt of all before ``position`` and wait for it, replacing a dead collector."""
-        deadline = time.monotonic() + timeout_s
+        deadline = time.monotonic() + max(0.0, timeout_s)  # which makes 0 of NaN, too
         words = self._ring.words
         with self._asking:  # threads take turns, or one's flush would pass for the other's
             words[FLUSH_REQUESTED] = max(position, words[FLUSH_REQUESTED])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import signal
 import sys
@@ -65,6 +66,18 @@ def test_a_signal_handler_that_disposes_while_its_thread_hears_does_not_hang(dir
         sys.setprofile(interrupt)
         link.hear()
         assert sys.getprofile() is None, "nothing was interrupted"
+
+    assert run_child(work) == 0
+
+
+@pytest.mark.parametrize("timeout_s", [math.nan, -1.0, 0.0])
+def test_a_flush_without_time_returns_at_once(directory: str, ring: RingFile, timeout_s: float) -> None:
+    """And one whose time is no number does not wait for ever."""
+
+    def work() -> None:
+        signal.alarm(60)
+        link = Link(directory, ring, may_start=False, report=lambda _notice: None)
+        assert not link.flush(8, timeout_s)
 
     assert run_child(work) == 0
 
