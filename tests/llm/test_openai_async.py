@@ -60,8 +60,15 @@ async def async_cancelled(client: Any) -> None:
 
 
 async def async_cancelled_early(client: Any) -> None:
+    """Its request is on the way."""
+    has_begun = asyncio.Event()
+
+    async def note(_request: object) -> None:
+        has_begun.set()
+
+    client._client.event_hooks = {"request": [note]}
     task = asyncio.ensure_future(client.chat.completions.create(**{**CHAT, "model": "hangs"}))
-    await cancel(task, asyncio.sleep(0.05))
+    await cancel(task, has_begun.wait())
 
 
 async def cancel(task: Any, ready: Any) -> None:
