@@ -215,7 +215,7 @@ class _Following:
         return self._heard
 
     def looks(self) -> int:
-        return 0 if self._runtime.link is None else self._runtime.link.looks
+        return -1 if self._runtime.link is None else self._runtime.link.looks
 
     def ring(self) -> str:
         return "" if self._runtime.ring is None else self._runtime.ring.path

@@ -89,6 +89,7 @@ def _write_where_nothing_is(trial: Trial) -> None:
     with Site(trial) as site:
         worker = site.hire(_look_away, collector="external")
         worker.offer_all(CALLS)
+        _wait_for_looks(worker, 1)  # one that is under way may have judged, and be about to read
         os.truncate(worker.ring, 3 * PAGE)
         with contextlib.suppress(Died):
             _wait_for_looks(worker, 2)
@@ -118,9 +119,9 @@ def _look_away() -> None:
 
 
 def _wait_for_looks(worker: Worker, looks: int) -> None:
-    """With a new ring, or none, they are counted anew."""
+    """With a new ring they are counted anew; without any there are none."""
     before = worker.ask("looks")
-    wait_until(lambda: not before <= worker.ask("looks") < before + looks, what=f"{looks} looks")
+    wait_until(lambda: not 0 <= before <= worker.ask("looks") < before + looks, what=f"{looks} looks")
 
 
 def _hire_one_that_collects(site: Site) -> None:
