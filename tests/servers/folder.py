@@ -129,21 +129,17 @@ class Folder:
                     found.append(int(name))
         return found
 
-    def delivered(self) -> tuple[int, int]:
-        """(calls, those of them that had no answer), of all windows.
-
-        Once everything has ended, the collector too: nothing is called or written after.  Every answer is a 200.
-        """
+    def delivered(self) -> int:
+        """Calls in all windows, once everything has ended, the collector too: nothing is called or written after."""
         wait_until(lambda: not self.processes(), LIMIT_S, "every process of the cell to end", LOOK_S)
         assert not list((self.path / "run").glob("ring-*")), "rings are left"
         files = [self._local / "default.1.jsonl", self._local / "default.jsonl"]
         windows = [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
-        metrics = [metric for window in windows for metric in window["metrics"]]
-        return sum(metric["requestCount"] for metric in metrics), sum(metric["errorCount"] for metric in metrics)
+        return sum(metric["requestCount"] for window in windows for metric in window["metrics"])
 
     def counts(self, api: Api, in_flight: int = 0) -> Counts:
-        delivered, given_up = self.delivered()  # first: until then some may still be made
-        return Counts(api.calls, delivered, in_flight, given_up)
+        delivered = self.delivered()  # first: until then some may still be made
+        return Counts(api.calls, delivered, in_flight)
 
 
 def announce() -> None:
