@@ -194,7 +194,7 @@ def _replace(old: Optional[Runtime], new: Optional[Runtime]) -> None:
     if new is None:
         _stop_capture_of(old)
     elif old.settings is not _automatic:
-        _warn_of_differences(old.settings, new.settings)
+        _warn_of_another_call(old.settings, new.settings)
     old.dispose(0)
 
 
@@ -206,7 +206,7 @@ def _use_prices(settings: RecostConfig) -> None:
     prices.set_prices(settings.prices, file=None if is_variables else settings.prices_file)
 
 
-def _warn_of_differences(old: RecostConfig, new: RecostConfig) -> None:
+def _warn_of_another_call(old: RecostConfig, new: RecostConfig) -> None:
     changed = differing(old, new)
     if changed:
         logger.warning("init() was called again and its settings count from now on: %s", "; ".join(changed))

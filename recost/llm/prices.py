@@ -87,7 +87,10 @@ class PriceList:
     def cost(self, provider: str, model: str, usage: Usage, tier: str = "") -> Cost:
         """What ``usage`` costs. ``tier`` is the response's; without one the usage's own counts. Warns once a model."""
         tier = tier or usage.tier
-        found = self._found.get((provider, model, tier)) if _is_name(provider) and _is_name(model) else NOT_FOUND
+        try:
+            found = self._found.get((provider, model, tier))
+        except TypeError:  # that is no name, as ``find`` says
+            found = None
         if found is None or (found.until is not None and found.until <= _today()):
             found = self.find(provider, model, tier)
         if usage.reported_pico is not None and found.source != "override":

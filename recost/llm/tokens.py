@@ -107,11 +107,12 @@ def pico(dollars: Any, odd: Odd) -> Optional[int]:
 
 def _amount(dollars: Any) -> Optional[float]:
     if type(dollars) in {float, int}:
-        return dollars if dollars == dollars else None  # noqa: PLR0124 - NaN
+        amount: float = dollars
+        return amount
     if isinstance(dollars, (bool, str, bytes, bytearray)):  # float() would read a text
         return None
     try:
-        return _amount(float(dollars))
+        return float(dollars)
     except Exception:  # noqa: BLE001 - whatever a stranger's __float__ raises
         return None
 

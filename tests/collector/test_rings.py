@@ -25,6 +25,7 @@ from recost.ring.layout import (
     WORD,
     record_bytes,
 )
+from recost_collector import drain
 from recost_collector.service import DRAIN_BYTES
 from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
 
@@ -48,6 +49,25 @@ def test_the_ring_of_a_dead_worker_is_emptied_and_removed() -> None:
         worker.leave()
         turn_until(leadership, lambda: not _rings(), what="the ring to go")
         turn_until(leadership, lambda: total() == 10, what="its calls")
+
+
+def test_a_ring_that_comes_within_the_same_tick_of_the_clock_is_found_without_a_wait(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(drain, "CLOCK_TICK_NS", 10**18)  # however slow this machine is
+    monkeypatch.setattr(drain, "RESCAN_S", 600.0)
+    with collector() as leadership:
+        sources = leadership.service.rings.sources
+        first = Worker(file_session())
+        leadership.turn(0.0)
+        assert len(sources) == 1
+        found = os.stat(runtime())
+        second = Worker(file_session())
+        os.utime(runtime(), ns=(found.st_atime_ns, found.st_mtime_ns))
+        leadership.turn(0.0)
+        assert len(sources) == 2
+        for worker in (first, second):
+            worker.leave()
 
 
 def test_a_living_worker_sees_the_collectors_heartbeat_move() -> None:

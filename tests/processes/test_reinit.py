@@ -13,9 +13,10 @@ from pathlib import Path
 import pytest
 
 import recost
-from recost import _runtime
+from recost import _runtime, handle
 from recost.ring.files import RingFile, create_ring
 from tests.conftest import Place
+from tests.faults.replacing import replace
 from tests.harness import run_child, wait_until
 from tests.processes.support import Api, call, delivered
 
@@ -46,6 +47,7 @@ def test_calls_made_while_init_is_called_again_and_again_are_all_delivered(api: 
 
 def test_an_init_in_a_place_that_runs_again_and_again_is_told_once():
     def program():
+        replace(handle, "_calls", 0)  # those of the tests before are inherited
         told = io.StringIO()
         logging.getLogger("recost").addHandler(logging.StreamHandler(told))
         for _ in range(25):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import recost
-from recost import _runtime, _spawn, _starts
+from recost import _link, _runtime, _spawn, _starts
 from recost._link import Link
 from recost._spawn import SpawnLock
 from recost.leader import LEADER_LOCK
@@ -139,6 +139,7 @@ def test_what_starts_the_collector_is_reaped_within_the_look_that_started_it(api
 
     def work() -> None:
         replace(_starts, "MIDDLE_S", 600.0)
+        replace(_link, "LOOK_S", 600.0)  # there is no second one
         recost.init(shutdown_flush_timeout_ms=0)
         call(api.url)
         runtime = _runtime.current
