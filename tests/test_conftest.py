@@ -67,8 +67,10 @@ def run_pytest(folder: Path, test: str, **environ: str) -> subprocess.CompletedP
 
 def is_gone(pid: int) -> bool:
     """No such process, or a dead orphan that init has not reaped."""
-    stat = leaks.PROC / str(pid) / "stat"
-    return not stat.exists() or ") Z " in stat.read_text()
+    try:
+        return ") Z " in (leaks.PROC / str(pid) / "stat").read_text()
+    except (FileNotFoundError, ProcessLookupError):  # before it was opened, or before it was read
+        return True
 
 
 def found(pattern: str, text: str) -> tuple[str, ...]:
