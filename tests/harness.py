@@ -20,6 +20,9 @@ PATIENCE_S = 60.0
 END_S = 120.0
 """The same, for the end of a program: at its exit it may wait for a delivery, and a server for its workers' exits."""
 
+CHILD_S = PATIENCE_S + 15
+"""The same, for a child: it may wait in vain itself, and then says for what."""
+
 POLL_S = 0.01
 """Between two looks at a condition, once the first ones were in vain."""
 FIRST_POLL_S = 0.0005
@@ -53,7 +56,7 @@ def start_child(run: Callable[[], object]) -> int:
     return pid
 
 
-def wait_for_child(pid: int, timeout_s: float = PATIENCE_S) -> int:
+def wait_for_child(pid: int, timeout_s: float = CHILD_S) -> int:
     """The exit code of the child; ``-n`` when signal ``n`` ended it. One that does not end in time is killed."""
 
     def ended() -> Optional[tuple[int, int]]:
@@ -68,7 +71,7 @@ def wait_for_child(pid: int, timeout_s: float = PATIENCE_S) -> int:
         raise
 
 
-def run_child(run: Callable[[], object], timeout_s: float = PATIENCE_S) -> int:
+def run_child(run: Callable[[], object], timeout_s: float = CHILD_S) -> int:
     """Run ``run`` in a forked child and wait. 0: it returned; 1: it raised; ``-n``: signal ``n`` ended it."""
     return wait_for_child(start_child(run), timeout_s)
 

@@ -32,7 +32,7 @@ OK, NOT_ACCOUNTED, CANNOT_RUN, INTERRUPTED = 0, 1, 2, 130
 KEPT = ROOT / ".cache" / "demo"
 FIRST_ADDRESS = ipaddress.IPv4Address("127.0.0.2")
 LOAD_S = 18.0
-PATIENCE_S = 20.0
+PATIENCE_S = 60.0
 """How much longer the load may take than asked for, until all that should happen has."""
 VISITORS = 6
 TURN_S = 0.05

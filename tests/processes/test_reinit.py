@@ -26,6 +26,11 @@ def _call_until(stop: threading.Event, url: str) -> None:
         call(url)
 
 
+def _rings_in_memory() -> set[str]:
+    lines = Path("/proc/self/maps").read_text().splitlines()
+    return {line.partition("/ring-")[2].split()[0] for line in lines if "/ring-" in line}
+
+
 def test_calls_made_while_init_is_called_again_and_again_are_all_delivered(api: Api):
     def program():
         recost.init()
@@ -59,10 +64,12 @@ def test_an_init_in_a_place_that_runs_again_and_again_is_told_once():
 
 def test_rings_that_were_given_up_are_not_kept_in_memory(api: Api):
     def program():
+        inherited = _rings_in_memory()
         for _ in range(3):
             with recost.init(collector="thread"):
                 call(api.url)
-        wait_until(lambda: "/ring-" not in Path("/proc/self/maps").read_text(), what="the last ring to go")
+                assert _rings_in_memory() > inherited
+        wait_until(lambda: _rings_in_memory() == inherited, what="the last ring to go")
 
     assert run_child(program) == 0
     assert delivered() == 3
