@@ -13,10 +13,12 @@ class Counts(NamedTuple):
     """``requestCount`` in the local file, summed over all windows."""
     in_flight: int = 0
     """Calls that were under way in a worker when it was killed: at most so many may be missing."""
+    given_up: int = 0
+    """Of ``delivered``, those without an answer, for their server cancelled them: so many may never have arrived."""
 
     @property
     def is_whole(self) -> bool:
-        return self.made - self.in_flight <= self.delivered <= self.made
+        return self.made - self.in_flight <= self.delivered <= self.made + self.given_up
 
 
 class Cell(NamedTuple):

@@ -51,8 +51,8 @@ def leaves_a_ring(path: Path) -> Counts:
     return Counts(1, 1)
 
 
-def gives(made: int, delivered: int, in_flight: int, _path: Path) -> Counts:
-    return Counts(made, delivered, in_flight)
+def gives(made: int, delivered: int, in_flight: int, given_up: int, _path: Path) -> Counts:
+    return Counts(made, delivered, in_flight, given_up)
 
 
 CELLS = [
@@ -61,10 +61,12 @@ CELLS = [
 ] + [
     Cell("control", name, "graceful", functools.partial(gives, *counts))
     for name, counts in {
-        "one lost": (10, 9, 0),
-        "one more than in flight lost": (10, 7, 2),
-        "one doubled": (10, 11, 2),
-        "no call": (0, 0, 0),
-        "all there": (10, 8, 2),
+        "one lost": (10, 9, 0, 0),
+        "one more than in flight lost": (10, 7, 2, 0),
+        "one doubled": (10, 11, 2, 0),
+        "one more than given up doubled": (10, 12, 0, 1),
+        "no call": (0, 0, 0, 0),
+        "all there": (10, 8, 2, 0),
+        "one never arrived": (10, 11, 0, 1),
     }.items()
 ]

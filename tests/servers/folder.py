@@ -129,17 +129,21 @@ class Folder:
                     found.append(int(name))
         return found
 
-    def delivered(self) -> int:
-        """Calls in all windows, once everything has ended, the collector too: nothing is called or written after."""
+    def delivered(self) -> tuple[int, int]:
+        """(calls, those of them that had no answer), of all windows.
+
+        Once everything has ended, the collector too: nothing is called or written after.  Every answer is a 200.
+        """
         wait_until(lambda: not self.processes(), LIMIT_S, "every process of the cell to end", LOOK_S)
         assert not list((self.path / "run").glob("ring-*")), "rings are left"
         files = [self._local / "default.1.jsonl", self._local / "default.jsonl"]
         windows = [json.loads(line) for file in files if file.exists() for line in file.read_text().splitlines()]
-        return sum(metric["requestCount"] for window in windows for metric in window["metrics"])
+        metrics = [metric for window in windows for metric in window["metrics"]]
+        return sum(metric["requestCount"] for metric in metrics), sum(metric["errorCount"] for metric in metrics)
 
     def counts(self, api: Api, in_flight: int = 0) -> Counts:
-        delivered = self.delivered()  # first: until then some may still be made
-        return Counts(api.calls, delivered, in_flight)
+        delivered, given_up = self.delivered()  # first: until then some may still be made
+        return Counts(api.calls, delivered, in_flight, given_up)
 
 
 def announce() -> None:

@@ -36,7 +36,7 @@ def run(cell: Cell, folder: Path) -> Result:
     except Exception:  # noqa: BLE001 - whatever it was, the cell did not come to its end
         result.verdict, result.why = FAILED, traceback.format_exc(limit=-4)
     else:
-        result.made, result.delivered, result.in_flight = counts
+        result.made, result.delivered, result.in_flight, result.given_up = counts
         result.verdict = WHOLE if counts.is_whole and counts.made else NOT_WHOLE
     result.seconds = round(time.monotonic() - began_at, 1)
     left = [*_threads(), *_in_folder(folder)]

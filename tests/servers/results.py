@@ -26,6 +26,8 @@ class Result(msgspec.Struct):
     delivered: int = 0
     in_flight: int = 0
     """Calls that were under way in a worker when it was killed: at most so many may be missing."""
+    given_up: int = 0
+    """Of ``delivered``, those that their server cancelled: so many may never have reached the receiving end."""
     why: str = ""
     """What failed, or why the cell cannot be run here."""
     seconds: float = 0.0

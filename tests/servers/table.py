@@ -65,4 +65,6 @@ def _told(cell: Result) -> str:
     counts = f"{cell.made:,} / {cell.delivered:,}"
     if cell.in_flight:
         counts += f" ({cell.in_flight} in flight)"
+    if cell.delivered > cell.made:
+        counts += f" ({cell.given_up} cancelled)"
     return counts if cell.holds else f"**{counts}**"

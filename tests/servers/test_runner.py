@@ -69,6 +69,8 @@ def test_a_cell_that_cannot_be_run_says_why():
         ("one lost", "not whole"),
         ("one more than in flight lost", "not whole"),
         ("one doubled", "not whole"),
+        ("one more than given up doubled", "not whole"),
+        ("one never arrived", "whole"),
         ("no call", "not whole"),
         ("all there", "whole"),
     ],
