@@ -50,7 +50,7 @@ def test_the_total_cost_comes_first_and_then_the_dearest_groups(place: Place, ca
         "-" * 95,
         "TOTAL                          85       1     1.2%   400 ms   1.30 s  3.6 kB   16.8 kB  $0.0800",
         "",
-        "P50 MAX and P95 MAX: the highest of the windows' p50 and p95.",
+        "P50 MAX and P95 MAX: the highest of the windows' p50 and p95, in TOTAL the highest of the rows.",
     ]
 
 

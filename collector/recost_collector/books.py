@@ -5,6 +5,7 @@ Lines are added in parts, by several processes, and the parts merged: the order 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from recost_collector.sums import Sums, merged
@@ -65,10 +66,21 @@ class Books:
         self._models.merge(other._models)
 
     def total(self) -> Sums:
-        """Of ``metrics``, which are the whole truth, whatever the views say. No row of a view is above its maxima."""
+        """Of ``metrics``, which are the whole truth, whatever the views say. No view has a percentile above its."""
         whole = merged(self._cells.values())
         for view in (self._tags, self._models):
             view.lift(whole)
+        return whole
+
+    def total_below(self, groups: Mapping[Key, Sums]) -> Sums:
+        """The line below ``groups``: the sums of all calls, and such latencies as the groups have.
+
+        Each view has its own: an LLM call lasts longer than the request in it, of a hundred calls the slowest may be
+        the one that has a tag.
+        """
+        whole, rows = merged(self._cells.values()), merged(groups.values())
+        whole.max_p50_ms, whole.max_p95_ms = rows.max_p50_ms, rows.max_p95_ms
+        whole.total_latency_ms = rows.mean_ms * whole.calls
         return whole
 
     def groups(self, by: str) -> dict[Key, Sums]:

@@ -29,7 +29,8 @@ examples:
   projects, windows                   what was found: names, number of windows
   firstWindow, lastWindow             start of the first window, end of the last
   total, and each of groups[]         calls, errors, errorPercent, meanLatencyMs, maxP50LatencyMs,
-                                      maxP95LatencyMs (the highest of the windows' p50 and p95), requestBytes,
+                                      maxP95LatencyMs (the highest of the windows' p50 and p95; those of total are
+                                      the highest, and its mean is the mean, of the groups), requestBytes,
                                       responseBytes (both null in groups by model), costCents
   each of groups[] also               provider, endpoint, environment, model, tag: those that it is grouped by
                                       (the tag of the calls that have none is (untagged), see below);
@@ -41,7 +42,8 @@ examples:
 told: its p50 and p95 are the highest of the endpoints that have untagged calls, of their tagged ones, too.
 
 --by model: the calls of patched SDKs and recost.track(). (no model) is the difference between all calls and these: a
-call that was tracked by hand and captured, too, is one of each.
+call that was tracked by hand and captured, too, is one of each. Its latencies are those of all captured requests, the
+ones within LLM calls, too; the models' are of whole LLM calls.
 
 Exit code 4: the directory given, or a file in it, cannot be read (the other files are reported), or FILE not written.
 """

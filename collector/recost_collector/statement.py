@@ -34,6 +34,7 @@ def to_json(history: History, directory: str, project: Optional[str], by: str) -
     for (_, reason), lines in history.skipped.items():
         skipped[reason] += lines
     columns, books = GROUPINGS[by].columns, history.books()
+    groups = books.groups(by)
     found = {
         "directory": _as_utf8(directory),
         "project": project and _as_utf8(project),
@@ -43,8 +44,8 @@ def to_json(history: History, directory: str, project: Optional[str], by: str) -
         "windows": history.windows,
         "firstWindow": history.first and figures.utc(history.first),
         "lastWindow": history.last and figures.utc(history.last),
-        "total": _sums_to_json(books.total()),
-        "groups": [{**dict(zip(columns, key)), **_group_to_json(sums, by)} for key, sums in ranking(books.groups(by))],
+        "total": _sums_to_json(books.total_below(groups)),
+        "groups": [{**dict(zip(columns, key)), **_group_to_json(sums, by)} for key, sums in ranking(groups)],
         "skippedLines": skipped,
         "unreadFiles": [_as_utf8(path) for path in history.unread],
     }
@@ -66,12 +67,13 @@ def to_text(history: History, directory: str, by: str, width: int) -> str:
     """The head, the table, and what its titles mean."""
     columns = [Column(name.upper(), is_text=True) for name in GROUPINGS[by].columns]
     books = history.books()
-    total, groups = books.total(), books.groups(by)
+    groups = books.groups(by)
+    total = books.total_below(groups)
     has_sizes = GROUPINGS[by].has_sizes
     rows = [[*map(figures.printable, key), *_cells(sums, has_sizes=has_sizes)] for key, sums in ranking(groups)]
     rows.append(["TOTAL", *[""] * (len(columns) - 1), *_cells(total)])
     table = draw([*columns, *_FIGURES], rows, width)
-    notes = ["P50 MAX and P95 MAX: the highest of the windows' p50 and p95."]
+    notes = ["P50 MAX and P95 MAX: the highest of the windows' p50 and p95, in TOTAL the highest of the rows."]
     if (UNTAGGED,) in groups:
         notes.append(
             f"{UNTAGGED}: all calls less the tagged ones. Its P50 MAX and P95 MAX are of the endpoints that it"
@@ -79,6 +81,7 @@ def to_text(history: History, directory: str, by: str, width: int) -> str:
         notes.append("shares with them, so of their calls, too.")
     if (NO_MODEL, NO_MODEL) in groups:
         notes.append(f"{NO_MODEL}: all calls less those of LLMs that told what they used; estimates are in here.")
+        notes.append("Its P50 MAX and P95 MAX are of all captured requests, those within LLM calls, too.")
     unpriced = {key: sums.unpriced for key, sums in ranking(groups) if sums.unpriced}
     if unpriced:
         names = figures.listing([figures.printable(" ".join(key)) for key in unpriced])

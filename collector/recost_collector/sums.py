@@ -49,6 +49,13 @@ class Sums:
         if p95_ms > self.max_p95_ms:  # noqa: PLR1730 - likewise
             self.max_p95_ms = p95_ms
 
+    def add_latencies(self, entry: Entry) -> None:
+        """Nothing else of it."""
+        self.calls += entry.request_count
+        self.total_latency_ms += entry.total_latency_ms
+        if entry.p95_latency_ms > self.max_p95_ms or entry.p50_latency_ms > self.max_p50_ms:
+            self.lift(entry.p50_latency_ms, entry.p95_latency_ms)
+
     def add_llm(self, entry: LlmEntry) -> None:
         self.calls += entry.request_count
         self.errors += entry.error_count

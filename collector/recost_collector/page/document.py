@@ -28,11 +28,13 @@ _SECTIONS = {
     "environment": "By environment",
 }
 _NOTES = {
-    "model": "Calls of patched LLM SDKs and of recost.track(); (no model) is what is left of all calls without these.",
+    "model": "Calls of patched LLM SDKs and of recost.track(); (no model) is what is left of all calls without these."
+    " Its latencies are of all captured requests, those within LLM calls, too.",
     "tag": "Of recost.feature_tag() and of routes; (untagged) is what is left of all calls without these.",
 }
 _MEANING = (
-    "P50 max and p95 max: the highest of the windows' p50 and p95. Costs of calls without LLM usage are estimates."
+    "P50 max and p95 max: the highest of the windows' p50 and p95, in a total the highest of the rows."
+    " Costs of calls without LLM usage are estimates."
 )
 _EMPTY = {UNTAGGED, NO_MODEL}
 _PICO_PER_USD = figures.PICO_PER_USD
@@ -120,15 +122,15 @@ def _over_time(axis: series.Axis, slots: Sequence[Sums], total: Sums) -> str:
 def _section(history: History, books: Books, axis: series.Axis, by: str) -> str:
     """Empty where there is nothing to tell apart."""
     heading = _SECTIONS[by]
-    groups, (columns, _, has_sizes) = ranking(books.groups(by)), GROUPINGS[by]
-    if {key[-1] for key, _ in groups} <= _EMPTY or (by == "environment" and len(groups) < 2):
+    found, (columns, _, has_sizes) = books.groups(by), GROUPINGS[by]
+    if {key[-1] for key in found} <= _EMPTY or (by == "environment" and len(found) < 2):
         return ""
+    groups, total = ranking(found), books.total_below(found)
     stacked = series.stack(history.timeline, axis, by, [key for key, _ in groups])
     layers = [
         Layer(figures.printable(each.name), f"c{at + 1}", [sums.cost_pico_usd / _PICO_PER_USD for sums in each.slots])
         for at, each in enumerate(stacked)
     ]
-    total = books.total()
     rows = [(key, tables.figure_cells(sums, total, has_sizes=has_sizes)) for key, sums in groups]
     note = f"Spend per {series.slot_length(axis.slot_s)}. {_NOTES.get(by, '')}"
     drawn = ""
