@@ -189,10 +189,10 @@ def _run(_arguments: argparse.Namespace) -> int:
 def _status(arguments: argparse.Namespace) -> int:
     import shutil  # noqa: PLC0415 - each command imports what it needs, when it does
 
-    from recost_collector import status, status_text  # noqa: PLC0415 - the same
+    from recost_collector import status, status_look, status_text  # noqa: PLC0415 - the same
     from recost_collector.paint import Painter  # noqa: PLC0415 - the same
 
-    found = status.gather()
+    found = status_look.gather()
     width = shutil.get_terminal_size((0, 0)).columns
     text = status.to_json(found) if arguments.json else status_text.to_text(found, Painter(sys.stdout), width)
     sys.stdout.write(text)

@@ -8,7 +8,7 @@ import msgspec
 
 from recost.config import RecostConfig
 from recost.paths import runtime_dir
-from recost_collector import status
+from recost_collector import status, status_look
 from recost_collector.checks import Check, fail, host, network, places, settings
 from recost_collector.figures import as_json
 from recost_collector.words import about_file
@@ -58,7 +58,7 @@ def _guarded(name: str, checks: Iterator[Check]) -> Iterator[Check]:
 
 def _standing() -> tuple[status.Status, list[Check]]:
     try:
-        return status.gather(), []
+        return status_look.gather(), []
     except OSError as exc:  # the runtime directory is refused, which is a check of its own
         if places.private_trouble(runtime_dir()):
             return status.nothing(runtime_dir()), []

@@ -251,7 +251,7 @@ class Service:
         """Make everything since the last one true at once, let the rings know, and send what is due."""
         self._committed_at = clock.now
         moved = [source for source in self.rings.sources.values() if source.reader.cursor != source.committed]
-        self._gather(moved)
+        self._gather(moved, clock.wall_ms)
         if self._changes:
             self._room.make(self._changes)
             try:
@@ -266,14 +266,14 @@ class Service:
         if dispatch:
             self.delivery.dispatch(clock.now, clock.wall_ms, self._spool.body)
 
-    def _gather(self, moved: list[Source]) -> None:
+    def _gather(self, moved: list[Source], now_ms: int) -> None:
         """What the rings and the open windows add to the transaction; anew after one that failed."""
         changes = self._changes
         self._aggregation.gather(changes)
         finished = [source for source in self.rings.sources.values() if source.is_finished]
         changes.forgotten_rings = self.rings.finished.removed()
         changes.cursors = {source.name: source.cursor_to_keep for source in (*moved, *finished)}
-        changes.counters = self._totals.gather(finished, self.rings.discarded, self.delivery.forgotten_drops)
+        changes.counters = self._totals.gather(finished, self.rings.discarded, self.delivery.forgotten_drops, now_ms)
 
     def _after_commit(self, moved: list[Source]) -> None:
         changes, self._changes = self._changes, Changes()

@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING
-
-import msgspec
 
 from recost_collector.exporters import WAITING
 from recost_collector.figures import ago, agreed
+from recost_collector.status import DestinationStatus, RingStatus, Status, Trouble
 from recost_collector.words import DOCTOR_SAYS_WHAT
 
-if TYPE_CHECKING:
-    from recost_collector.status import DestinationStatus, RingStatus, Status
-
-
+RECENT_MS = 86_400_000
+"""What workers that are gone did not get recorded is trouble for a day, so that who looks the next morning sees it."""
+ENLARGE = "raise ring_bytes (RECOST_RING_BYTES)"
 TRIED_AGAIN = "they are tried again by themselves; "
 ASK_DOCTOR = f"{DOCTOR_SAYS_WHAT}, flush tries now"
 ASK_REACH = "recost-collector doctor --reach says what is wrong, flush tries now"
@@ -27,14 +24,15 @@ WITHIN_DOCTOR = {
 """What stands for a mend that names the doctor where it is the doctor who says it."""
 
 
-class Trouble(msgspec.Struct):
-    """Something that is not well. ``mend``: what to do about it; may be empty."""
-
-    text: str
-    mend: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.text}: {self.mend}" if self.mend else self.text
+_OF_GONE = (
+    (("dropped_full", "dropped_big"), "{were} not recorded because a ring was full, {went}", ENLARGE),
+    (
+        ("lost",),
+        "up to {were} lost because another program damaged a ring, or none could be made, {went}",
+        DOCTOR_SAYS_WHY,
+    ),
+)
+"""Of workers that are gone: the totals, what they tell, and what to do about it."""
 
 
 def judge(status: Status) -> None:
@@ -44,6 +42,7 @@ def judge(status: Status) -> None:
         status.exit_code = 3
     troubles.extend(trouble for found in status.destinations for trouble in destination_troubles(found))
     troubles.extend(_ring_troubles(status.rings))
+    troubles.extend(_troubles_of_gone(status, time.time_ns() // 1_000_000))
     if status.refused:
         names = ", ".join(status.refused)
         text = f"{agreed(len(status.refused), 'file', 'is no ring', 'are no rings')} in the runtime directory: {names}"
@@ -76,12 +75,24 @@ def _ring_troubles(rings: list[RingStatus]) -> list[Trouble]:
     dropped, lost = sum(ring.dropped for ring in rings), sum(ring.lost for ring in rings)
     if dropped:
         were = agreed(dropped, "call", "was", "were")
-        mend = "raise ring_bytes (RECOST_RING_BYTES)"
-        troubles.append(Trouble(f"{were} not recorded because a ring was full", mend))
+        troubles.append(Trouble(f"{were} not recorded because a ring was full", ENLARGE))
     if lost:
         were = agreed(lost, "call", "was", "were")
         text = f"up to {were} lost because another program damaged a ring, or none could be made"
         troubles.append(Trouble(text, "recost-collector doctor --rings says which"))
+    return troubles
+
+
+def _troubles_of_gone(status: Status, now_ms: int) -> list[Trouble]:
+    """The same of workers that are gone, for a while: nobody can tell it from their rings any more."""
+    troubles = []
+    for names, what, mend in _OF_GONE:
+        number = sum(status.totals.get(name, 0) for name in names)
+        at_ms = max(status.totals_at_ms.get(name, 0) for name in names)
+        if number and abs(now_ms - at_ms) < RECENT_MS:
+            were = agreed(number, "call", *(f"of workers that are gone {verb}" for verb in ("was", "were")))
+            went = f"the last of them went {ago(now_ms - at_ms)} ago"
+            troubles.append(Trouble(what.format(were=were, went=went), mend))
     return troubles
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from typing import NamedTuple, Optional
 
-from recost_collector import asking, status
+from recost_collector import asking, status_look
 from recost_collector.live import Watched
 from recost_collector.request_box import Request
 from recost_collector.status import RingStatus, Status
@@ -29,7 +29,7 @@ class Look(NamedTuple):
 
 def look(before: Optional[Look]) -> Look:
     """Raises ``OSError`` when the runtime directory is not ours to look at."""
-    found = status.gather()
+    found = status_look.gather()
     leading = next((each for each in (found, *found.elsewhere) if each.leading), None)
     watched, trouble = _ask(leading) if leading is not None else (None, "")
     at = time.monotonic()

@@ -10,6 +10,10 @@ from collections.abc import Iterable
 from recost_collector.drain import MOST
 from recost_collector.source import Source
 
+LAST_AT = "at."
+"""Begins the names of rows that say when the last worker went of whom that was counted, in ms since the epoch."""
+TIMED = ("dropped_full", "dropped_big", "lost")
+
 
 class Totals:
     """The loop's alone. ``counters`` are the sums as they are committed, by the names of their rows."""
@@ -18,7 +22,9 @@ class Totals:
         self.counters = counters
         self._at_start = counters
 
-    def gather(self, finished: Iterable[Source], discarded_rings: int, dropped_windows: int) -> dict[str, int]:
+    def gather(
+        self, finished: Iterable[Source], discarded_rings: int, dropped_windows: int, now_ms: int
+    ) -> dict[str, int]:
         """What the next transaction is to note: nothing when nothing is new.
 
         ``finished``: rings that go with that transaction.  The other two: how many since this leader began.
@@ -30,6 +36,8 @@ class Totals:
         for source in finished:
             for name, value in source.totals().items():
                 totals[f"count.{name}"] = min(MOST, totals.get(f"count.{name}", 0) + value)
+                if value and name in TIMED:
+                    totals[f"{LAST_AT}{name}"] = now_ms
         return {} if totals == self.counters else totals
 
     def take_over(self, totals: dict[str, int]) -> None:

@@ -17,7 +17,7 @@ import pytest
 
 from recost.leader import read_leader
 from recost.session import Destination, Session
-from recost_collector import ring_checkup, status
+from recost_collector import ring_checkup, status_look
 from recost_collector.cli import main
 from recost_collector.spool import SPOOL_FILE
 from tests.collector.collecting import (
@@ -76,7 +76,7 @@ def _patient(words: list[str]) -> list[str]:
 
 def wait_for_a_slow_collector(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where a collector turns, have doctor and status wait for it as long as it takes: a busy machine may stall it."""
-    for module in (ring_checkup, status):
+    for module in (ring_checkup, status_look):
         monkeypatch.setattr(module, "BEAT_WAIT_S", PATIENCE_S)
 
 

@@ -11,8 +11,7 @@ from recost.session import Destination, Session
 from recost_collector import pace
 from recost_collector.checks import host
 from recost_collector.pace import LISTENER
-from recost_collector.status import nothing
-from recost_collector.status_judge import Trouble
+from recost_collector.status import Trouble, nothing
 from recost_collector.words import DOCTOR_SAYS_WHAT
 from tests.cli.hosts import KEY, Command, cloud_session, leave_waiting_file, leave_window
 from tests.harness import free_port

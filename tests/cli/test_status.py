@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import signal
+import sqlite3
 import sys
 import time
 from collections.abc import Iterator
@@ -16,12 +18,13 @@ import msgspec
 import pytest
 
 from recost.event import LlmEvent, encode
-from recost.ring.layout import HEARTBEAT
+from recost.ring.layout import HEAD, HEARTBEAT, LOST
 from recost_collector.paint import Painter
+from recost_collector.spool import SPOOL_FILE
 from recost_collector.status import DestinationStatus, RingStatus, Status, nothing
 from recost_collector.status_text import to_text
 from tests.cli.hosts import Command, cloud_session, foreground, leave_window, runtime_files
-from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
+from tests.collector.collecting import Worker, collector, file_session, runtime, spool_dir, total, turn_until
 from tests.harness import free_port, wait_until
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "status.schema.json"
@@ -129,6 +132,33 @@ def test_a_broken_host_says_what_to_do_below_each_trouble(status: Command) -> No
     assert [trouble["text"] in problem for trouble, problem in zip(found["troubles"], found["problems"])] == [True] * 3
     garbage.unlink()
     worker.leave()
+
+
+def test_calls_that_workers_did_not_get_recorded_are_trouble_for_a_day_after_they_went(status: Command) -> None:
+    """Their rings, which told so while they lived, are gone."""
+    worker = Worker(file_session())
+    while worker.call():
+        pass
+    worker.ring.words[LOST] = 3
+    with collector() as leadership:
+        turn_until(leadership, lambda: worker.ring.words[HEAD] == worker.writer.tail, what="the calls to be counted")
+        assert status() == 1
+        before = status.text
+        worker.leave()
+        turn_until(leadership, lambda: not Path(worker.ring.path).exists(), what="its ring to go")
+        spool = spool_dir(leadership) / SPOOL_FILE
+
+    assert status() == 1
+    lines = status.text.splitlines()
+    assert lines[0].startswith("not well: 1 call of workers that are gone was not recorded because a ring was full, ")
+    assert lines[1] in before.splitlines(), "the same is to be done"
+    assert lines[2].startswith("and: up to 3 calls of workers that are gone were lost")
+    assert set(checked(status.json())["totals_at_ms"]) == {"dropped_full", "lost"}
+
+    with contextlib.closing(sqlite3.connect(spool)) as db, db:
+        db.execute("UPDATE meta SET value = value - 86400000 WHERE name LIKE 'at.%'")
+    assert status() == 0
+    assert "not recorded, for the ring was full 1" in status.text
 
 
 def test_a_hung_host(status: Command) -> None:

@@ -12,9 +12,9 @@ def release_before_commit() -> None:
     """From now on and in this process, for good."""
     gather = Service._gather
 
-    def release_and_gather(self: Service, moved: list[Any]) -> None:
+    def release_and_gather(self: Service, moved: list[Any], now_ms: int) -> None:
         for source in moved:
             source.reader.release(source.reader.cursor.position)
-        gather(self, moved)
+        gather(self, moved, now_ms)
 
     replace(Service, "_gather", release_and_gather)

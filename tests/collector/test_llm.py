@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from recost_collector.paint import Painter
-from recost_collector.status import gather
+from recost_collector.status_look import gather
 from recost_collector.status_text import to_text
 from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, turn_until
 from tests.collector.llm_calls import (

@@ -15,7 +15,7 @@ from recost.session import Session
 from recost_collector.changes import Changes, Part, StoredFrame
 from recost_collector.leading import lead
 from recost_collector.spool import Spool, SpoolTrouble
-from recost_collector.status import gather
+from recost_collector.status_look import gather
 from recost_collector.wake import Wake
 from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
 

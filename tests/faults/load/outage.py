@@ -21,7 +21,7 @@ from recost.config import RecostConfig, resolve
 from recost.errors import RecostError
 from recost.event import CallEvent
 from recost.ring.layout import DROPPED_FULL
-from recost_collector import service, status
+from recost_collector import service, status_look
 from recost_collector.clock import Clock
 from recost_collector.lane import Lane
 from recost_collector.leading import lead
@@ -166,7 +166,7 @@ class Outage:
         bound_kib = (self._day.spool_max_bytes + HEADROOM_PAGES * PAGE_BYTES) >> 10
         if self.most_spool_kib > bound_kib or self.most_journal_kib > JOURNAL_KIB:
             yield f"the spool took {self.most_spool_kib} KiB and its journal {self.most_journal_kib}, bound {bound_kib}"
-        counted = {found.destination.split("/")[-2]: found.dropped for found in status.gather().destinations}
+        counted = {found.destination.split("/")[-2]: found.dropped for found in status_look.gather().destinations}
         for worker in self._workers:
             calls = self._service.calls[worker.project]
             yield from self._wrong_calls(worker.project, calls)
