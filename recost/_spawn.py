@@ -1,11 +1,12 @@
 """Start a collector as nobody's child, from a worker that may be in any state.
 
-The worker holds the spawn lock and hands its descriptor on; the collector frees the lock once it leads.  A pipe that
-only the collector writes to tells the worker that it leads or has ended, whatever ended it: nothing is ever written,
-it is closed.  The interpreter is started with ``posix_spawn`` (no Python code runs in a forked copy of the
-application), forks once before it imports anything and lets the middle process end, so that an application that
-waits for children of its own does not meet it for longer than an interpreter takes to start.  No key is in arguments
-or environment.
+The worker holds the spawn lock and hands its descriptor on; the collector frees the lock once it leads.  A pipe whose
+other end it has tells the worker that it leads or has ended, whatever ended it: then it is closed.  What is written
+there is the collector's pid, by which the worker knows it also where a fork has leaked a copy of that end.
+
+The interpreter is started with ``posix_spawn`` (no Python code runs in a forked copy of the application), forks once
+before it imports anything and lets the middle process end, so that an application that waits for children of its own
+does not meet it for longer than an interpreter takes to start.  No key is in arguments or environment.
 """
 
 from __future__ import annotations
@@ -26,6 +27,7 @@ from recost.system import SHARES, moved_up, try_lock, unlock
 SPAWN_FD, PIPE_FD = 3, 4
 """Where the collector finds the spawn lock, and its end of the pipe."""
 NEEDED = ("recost", "recost_collector", "msgspec", "filelock", "urllib3", "websockets")
+PID_BYTES = 20
 LOW_NUMBERS = 16
 """Our descriptors are above: posix_spawn puts copies at the numbers of stdio and at the two above."""
 
@@ -35,6 +37,7 @@ if SHARES:
     _posix_spawn = native("posix", "posix_spawn")
     _waitpid = native("posix", "waitpid")
     _poll = native("select", "poll")
+    POLLIN, POLLHUP = native("select", "POLLIN"), native("select", "POLLHUP")
 
 
 class Descriptor(NamedTuple):
@@ -114,6 +117,8 @@ class Spawned:
         self._lock = lock
         self._pipe = pipe
         self._reaped = False
+        self._collector_pid = 0
+        """0: it has not been told yet."""
 
     def reap(self) -> bool:
         """True when the middle process is gone; takes its exit code from the kernel without waiting."""
@@ -133,9 +138,13 @@ class Spawned:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGKILL)
 
+    def is_known_to_live(self) -> bool:
+        """True while the middle process is there, or the collector, which has neither led nor ended."""
+        return not self.reap() or (not self._is_closed() and self._read_pid() != 0 and not self._is_gone())
+
     def came_to_nothing(self) -> bool:
-        """True when the collector has ended and nobody leads. Unknown, so False, while a fork's copy keeps the pipe."""
-        if not self._is_closed() or not self._lock.take():
+        """True when the collector has ended and nobody leads."""
+        if not (self._is_closed() or self._is_gone()) or not self._lock.take():
             return False
         return not has_leader(self._lock.directory)
 
@@ -152,9 +161,31 @@ class Spawned:
     def _is_closed(self) -> bool:
         if not self._pipe.is_ours():
             return False
+        return bool(self._events(0) & POLLHUP)
+
+    def _is_gone(self) -> bool:
+        """The collector has ended, whoever keeps a copy of its end of the pipe."""
+        pid = self._read_pid()
+        try:
+            if pid:
+                os.kill(pid, 0)
+        except ProcessLookupError:
+            return True
+        except PermissionError:  # there is a process
+            return False
+        return False
+
+    def _read_pid(self) -> int:
+        """Of the collector, as the middle process has told it; 0: it has not."""
+        if not self._collector_pid and self._pipe.is_ours() and self._events(POLLIN) & POLLIN:
+            with contextlib.suppress(OSError, ValueError):
+                self._collector_pid = int(os.read(self._pipe.fd, PID_BYTES))
+        return self._collector_pid
+
+    def _events(self, wanted: int) -> int:
         poll = _poll()
-        poll.register(self._pipe.fd, 0)  # only POLLHUP, which needs no asking for
-        return bool(poll.poll(0))
+        poll.register(self._pipe.fd, wanted)  # POLLHUP needs no asking for
+        return sum(events for _, events in poll.poll(0))
 
 
 def start_collector(directory: str) -> Optional[Spawned]:

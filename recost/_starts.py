@@ -10,7 +10,9 @@ from recost._native import native
 from recost._spawn import Spawned, SpawnLock, spawn
 
 START_S = 10.0
-"""How long a started collector may take to show itself, where nothing tells that it has ended."""
+"""How long a started collector may take to show itself, where nothing tells whether it lives."""
+LIVING_S = 60.0
+"""The same of one that is known to live. Another one beside it would only add to what keeps it from beginning."""
 PAUSE_S = 1.0
 """Between the first two that come to nothing, from start to start; then twice as long each time."""
 MAX_PAUSE_S = 60.0
@@ -70,20 +72,20 @@ class Starts:
         self._leave()
 
     def failure(self) -> str:
-        """How the start under way came to nothing, told once; empty: it did not, or there is none."""
+        """How the start that is under way came to nothing, told once, or that it takes long. Else empty."""
         started = self._under_way
         if started is None:
             return ""
         if not started.reap():
             if self._is_overdue():
                 started.kill()
-            return ""
+            return self._slowness()
         why = self._why(started)
-        if why:
+        if why or self._is_overdue():
             started.give_up()
             self._under_way = None
             self._pause()
-        return why
+        return why or self._slowness()
 
     def is_to_be_awaited(self) -> bool:
         """False once nothing of a start is left to reap or close, or it takes too long."""
@@ -97,14 +99,20 @@ class Starts:
     def _why(self, started: Spawned) -> str:
         if started.exit_code:
             return f"{NONE}: the interpreter ended with code {started.exit_code}"
-        if self._is_overdue():  # of itself no fault: on a busy machine it may come yet
-            return f"a collector was started and has not shown itself for {START_S:g} s, as on a very busy machine"
         if started.came_to_nothing():
-            return f"{NONE}: it ended at once, collector.log in its state directory may tell why"
+            return f"{NONE}: it ended before it led, collector.log in its state directory may tell why"
         return ""
 
+    def _slowness(self) -> str:
+        """Of itself no fault: on a busy machine it may come yet."""
+        if time.monotonic() - self._began_at <= START_S:
+            return ""
+        return f"a collector was started and has not shown itself for {START_S:g} s, as on a very busy machine"
+
     def _is_overdue(self) -> bool:
-        return time.monotonic() - self._began_at > START_S
+        passed_s = time.monotonic() - self._began_at
+        started = self._under_way
+        return passed_s > START_S and (passed_s > LIVING_S or started is None or not started.is_known_to_live())
 
     def _leave(self) -> None:
         """Nothing more is to be done for it, once the middle process is reaped."""

@@ -1,9 +1,9 @@
 """The first file of a spawned collector: leave the parent, then import.
 
 Run by path, ``python -I -S launch.py RUNTIME_DIR IMPORT_PATH…``, with the spawn lock at descriptor 3 and at 4 a pipe
-whose closing tells the worker that we lead or have ended.  It forks before it imports anything else, so the process
-that the worker started ends within milliseconds and what goes on is nobody's child.  Always exits 0: a Gunicorn that
-is PID 1 reaps us and would log anything else as an error.
+that tells the worker our pid, and by its closing that we lead or have ended.  It forks before it imports anything
+else, so the process that the worker started ends within milliseconds and what goes on is nobody's child.  Always exits
+0: a Gunicorn that is PID 1 reaps us and would log anything else as an error.
 """
 
 from __future__ import annotations
@@ -18,8 +18,9 @@ _from_worker = [SPAWN_FD, PIPE_FD]
 
 
 def main() -> None:
-    if os.fork():
-        os._exit(0)
+    pid = os.fork()
+    if pid:
+        _tell(pid)
     os.setsid()
     os.chdir("/")
     os.umask(0o077)
@@ -28,6 +29,14 @@ def main() -> None:
     os.set_inheritable(PIPE_FD, False)
     sys.path[:0] = sys.argv[2:]
     _collect(sys.argv[1])
+
+
+def _tell(pid: int) -> None:
+    """End the process in the middle: who waits for its end knows the collector's pid then."""
+    try:
+        os.write(PIPE_FD, b"%d" % pid)
+    finally:  # also when the worker is gone, and nobody reads it
+        os._exit(0)
 
 
 def _close_inherited() -> None:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -17,8 +20,8 @@ from recost.notice import Notice
 from recost.ring.files import RingFile
 from recost.ring.layout import HEARTBEAT
 from tests.faults.replacing import replace
-from tests.harness import run_child, start_child, wait_for_child, wait_until
-from tests.processes.support import Api, Mail, call
+from tests.harness import run_child, wait_until
+from tests.processes.support import Api, call
 
 
 @pytest.fixture
@@ -96,42 +99,128 @@ def test_a_collector_that_is_killed_while_it_holds_the_spawn_lock_keeps_nobody_w
         return bool(told)
 
     wait_until(is_told, what="the death to be noticed")
-    assert "ended at once" in told[0].message
+    assert "ended before it led" in told[0].message
     with SpawnLock(directory) as lock:
         assert lock.taken
     assert len(killed.read_text().splitlines()) == 1
 
 
-def test_a_spawn_lock_that_a_fork_has_leaked_is_freed_when_the_start_is_given_up(
-    directory: str, ring: RingFile, killed: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.fixture
+def leaking(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Copies of the spawn lock and of the collector's end of the pipe stay, as in a child of an unannounced fork."""
+    spawn = _spawn._spawn
+    with contextlib.ExitStack() as copies:
+
+        def leak_and_spawn(lock_fd: int, pipe_fd: int, directory: str) -> int:
+            for fd in (lock_fd, pipe_fd):
+                copies.callback(os.close, os.dup(fd))
+            return spawn(lock_fd, pipe_fd, directory)
+
+        monkeypatch.setattr(_spawn, "_spawn", leak_and_spawn)
+        yield
+
+
+@pytest.mark.usefixtures("killed", "leaking")
+def test_a_spawn_lock_that_a_fork_has_leaked_is_freed_as_soon_as_the_collector_is_gone(
+    directory: str, ring: RingFile, monkeypatch: pytest.MonkeyPatch
 ):
-    """The copies of a child that was forked meanwhile keep the pipe open, too: only the time tells then."""
+    """Its pid tells, which the worker has got through the pipe."""
+    for name in ("START_S", "LIVING_S", "PAUSE_S"):
+        monkeypatch.setattr(_starts, name, 600.0)
+    link = Link(directory, ring, may_start=True, report=lambda _notice: None)
+
+    wait_until(lambda: _is_given_up(link), what="the start to be given up")
+    with SpawnLock(directory) as lock:
+        assert lock.taken
+
+
+@pytest.mark.usefixtures("leaking")
+def test_where_nothing_tells_of_the_collector_the_spawn_lock_is_free_after_a_while(
+    directory: str, ring: RingFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The interpreter has ended without a word, and a fork's copy keeps the pipe open."""
     monkeypatch.setattr(_starts, "START_S", 1.0)
-    monkeypatch.setattr(_starts, "PAUSE_S", 60.0)
+    for name in ("LIVING_S", "PAUSE_S"):
+        monkeypatch.setattr(_starts, name, 600.0)
+    silent = tmp_path / "python"
+    silent.write_text("#!/bin/sh\nexit 0\n")
+    silent.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(silent))
     told: list[Notice] = []
     link = Link(directory, ring, may_start=True, report=told.append)
-    start = _spawn._posix_spawn
 
-    with Mail() as over:
-        children: list[int] = []
+    wait_until(lambda: _is_given_up(link), what="the start to be given up")
+    assert "has not shown itself" in told[0].message
+    with SpawnLock(directory) as lock:
+        assert lock.taken
 
-        def start_amid_a_fork(*arguments: object, **keywords: object) -> object:
-            children.append(start_child(over.wait))
-            return start(*arguments, **keywords)
 
-        monkeypatch.setattr(_spawn, "_posix_spawn", start_amid_a_fork)
+@pytest.fixture
+def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Each collector that is started notes its pid in this file and then does not come to anything."""
+    pids = tmp_path / "pids"
+    package = tmp_path / "recost_collector"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    note = (
+        f"import os, time\nwith open({str(pids)!r}, 'a') as f:\n    f.write(f'{{os.getpid()}}\\n')\ntime.sleep(600)\n"
+    )
+    (package / "process.py").write_text(note)
+    monkeypatch.setattr(_spawn, "import_paths", lambda: [str(tmp_path)])
+    yield pids
+    for pid in _noted(pids):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
 
-        def is_told() -> bool:
-            link.look()
-            return bool(told)
 
-        try:
-            wait_until(is_told, what="the start to be given up")
-            with SpawnLock(directory) as lock:
-                assert lock.taken
-        finally:
-            over.put()
-            assert [wait_for_child(pid) for pid in children] == [0]
+def test_no_second_collector_is_started_beside_one_that_lives_and_is_slow_to_begin(
+    directory: str, ring: RingFile, slow: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """As on a very busy machine, which would only get busier. That it takes long is told."""
+    for name in ("LIVING_S", "PAUSE_S"):
+        monkeypatch.setattr(_starts, name, 600.0)
+    monkeypatch.setattr(_starts, "START_S", 0.1)
+    told: list[Notice] = []
+    link = Link(directory, ring, may_start=True, report=told.append)
+
+    def is_told() -> bool:
+        link.look()
+        return bool(told) and bool(_noted(slow))
+
+    wait_until(is_told, what="its slowness to be told")
+    for _ in range(20):
+        assert not _is_given_up(link)
+    assert "has not shown itself" in told[0].message
+    (pid,) = _noted(slow)
+    os.kill(pid, signal.SIGKILL)
+    wait_until(lambda: _is_given_up(link), what="its end to be noticed")
+    assert len(told) == 1
+
+
+def test_one_that_hangs_at_its_start_is_waited_for_within_bounds(
+    directory: str, ring: RingFile, slow: Path, monkeypatch: pytest.MonkeyPatch
+):
+    for name in ("START_S", "PAUSE_S"):
+        monkeypatch.setattr(_starts, name, 600.0)
+    link = Link(directory, ring, may_start=True, report=lambda _notice: None)
+    wait_until(lambda: not _is_given_up(link) and _noted(slow), what="the start")
+
+    for name in ("START_S", "LIVING_S"):
+        monkeypatch.setattr(_starts, name, 0.0)
+    wait_until(lambda: _is_given_up(link), what="the start to be given up")
+    with SpawnLock(directory) as lock:
+        assert lock.taken
+    (pid,) = _noted(slow)
+    os.kill(pid, 0)  # it is there
+
+
+def _is_given_up(link: Link) -> bool:
+    link.look()
+    return link._starts._under_way is None
+
+
+def _noted(pids: Path) -> list[int]:
+    return [int(line) for line in pids.read_text().splitlines()] if pids.exists() else []
 
 
 def test_what_starts_the_collector_is_reaped_within_the_look_that_started_it(api: Api):
