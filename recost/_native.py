@@ -22,3 +22,5 @@ def native(module: str, name: str) -> Any:
 new_rlock = native("_thread", "RLock")
 new_lock = native("_thread", "allocate_lock")
 start_thread = native("_thread", "start_new_thread")
+TIMEOUT_MAX: float = native("_thread", "TIMEOUT_MAX")
+"""What a lock waits at most, in seconds."""

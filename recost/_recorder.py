@@ -7,13 +7,14 @@ event, under ``_opening``; a look that finds the ring's file gone; ``close``).
 from __future__ import annotations
 
 import os
+import time
 from typing import Optional
 
 from recost import _in_process
 from recost._gauges import Gauges
 from recost._kept import Kept
 from recost._link import Link
-from recost._native import new_rlock
+from recost._native import TIMEOUT_MAX, new_rlock
 from recost._own_ring import UNREADABLE, make_again, make_ring, tell
 from recost._troubles import Troubles
 from recost.config import RecostConfig
@@ -25,6 +26,8 @@ from recost.ring.writer import Writer
 from recost.system import user_id
 
 LOOK_NS = 1_000_000_000
+CLOSE_S = 1.0
+"""How long the end waits for a thread that makes the ring: that takes milliseconds, unless the disk hangs."""
 
 
 class Recorder:
@@ -75,21 +78,24 @@ class Recorder:
 
     def flush(self, timeout_s: float, *, again: bool) -> bool:
         """True when everything published so far has settled; ``again``: what was put back is tried once more."""
-        if self.writer is None and self._kept:
-            with self._opening:  # whoever makes the ring right now hands over what was kept
-                pass
+        deadline = time.monotonic() + max(0.0, timeout_s)  # which makes 0 of NaN, too
+        if self.writer is None and self._kept and self._wait_for_ring(timeout_s):
+            self._opening.release()
         writer, link = self.writer, self.link
         if self.is_closed or writer is None or link is None:
             return not self._kept
         writer.settle()
         is_done = link.is_delivered if again else link.is_settled
-        return is_done(writer.tail) or link.flush(writer.tail, timeout_s)
+        return is_done(writer.tail) or link.flush(writer.tail, deadline - time.monotonic())
 
     def close(self) -> None:
-        """Record nothing more and give the ring to the collector."""
+        """Record nothing more and give the ring to the collector; the thread that makes it does, should that hang."""
         self.is_closed = True
-        with self._opening:
-            self._detach()
+        if self._wait_for_ring(CLOSE_S):
+            try:
+                self._detach()
+            finally:
+                self._opening.release()
 
     def let_go(self) -> None:
         """Close the lock: this ring has no owner any more; in a forked child: the lock tells of the parent alone."""
@@ -125,6 +131,10 @@ class Recorder:
         self._gauges.look(ring.words)
         link.look()
         self._troubles.tell()
+
+    def _wait_for_ring(self, timeout_s: float) -> bool:
+        """Until no thread makes one: who does hands over what was kept. True: ``_opening`` is ours, and to release."""
+        return bool(self._opening.acquire(timeout=min(max(0.0, timeout_s), TIMEOUT_MAX)))
 
     def _hand_over_late(self) -> None:
         """What was kept after a thread that made the ring had looked: nobody looks again before the next ring."""
@@ -162,6 +172,8 @@ class Recorder:
         self._upkeep = Upkeep(ring, writer, earlier)
         self._kept.hand_over(ring, writer)
         self.link.start(self.look)
+        if self.is_closed:  # meanwhile, by a thread that did not wait for this, or a handler on this one
+            self._detach()
 
     def _try_to_open(self) -> bool:
         """True: there is a ring, or none is wanted any more."""
