@@ -18,7 +18,12 @@ from recost.ring.layout import FLUSH_REQUESTED, FLUSHED_THROUGH, FLUSHES, seed_o
 from recost.ring.sentinel import new_sentinel
 from recost.ring.writer import Writer
 from recost.session import Destination, Registration, Session
+from recost_collector.changes import Kept
 from recost_collector.leading import Leadership, lead
+from recost_collector.spool import SPOOL_FILE
+from recost_collector.spool_file import ASIDE
+from recost_collector.spool_peek import open_to_read
+from recost_collector.spool_rows import Rows
 from tests.harness import PATIENCE_S
 
 
@@ -132,3 +137,19 @@ def spool_dir(leadership: Optional[Leadership] = None) -> Path:
         return Path(leadership.state_dir)
     name = (Path(runtime()) / "spool-id").read_text()
     return Path(os.environ["RECOST_STATE_DIR"]) / name
+
+
+def kept(leadership: Optional[Leadership] = None) -> Kept:
+    """What is committed, as a leader that begins now would find it."""
+    with open_to_read(str(spool_dir(leadership))) as db:
+        return Rows(db).read()
+
+
+def counted(what: str, leadership: Optional[Leadership] = None) -> int:
+    """Of rings and windows that are no more, as ``status`` tells it."""
+    return kept(leadership).counters.get(f"count.{what}", 0)
+
+
+def moved_aside(leadership: Leadership) -> list[Path]:
+    """The spools that were corrupt."""
+    return list(spool_dir(leadership).glob(f"{SPOOL_FILE}{ASIDE}*"))

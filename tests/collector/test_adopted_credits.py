@@ -12,11 +12,12 @@ import pytest
 
 from recost.event import CallEvent, LlmEvent, encode
 from recost.ring.layout import HEAD
+from recost_collector import leading
 from recost_collector.changes import Changes
 from recost_collector.credits import VALID_NS
 from recost_collector.leading import lead
 from recost_collector.spool import Spool
-from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, turn_until
+from tests.collector.collecting import Worker, collector, delivered, file_session, kept, runtime, turn_until
 from tests.harness import run_child
 
 TRACKED = 7_500_000_000
@@ -85,7 +86,9 @@ def test_killed_after_any_step_of_an_adoption(commits: int) -> None:
     assert sum(metric["estimatedCostCents"] for metric in metrics) == pytest.approx(2 * 0.75 + ESTIMATE)
 
 
-def test_void_credits_that_a_leader_adopts_leave_no_row_behind(caplog: pytest.LogCaptureFixture) -> None:
+def test_void_credits_that_a_leader_adopts_leave_no_row_behind(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The next leader would take that row for damage, and count it."""
     worker = Worker(file_session())
     track(worker, ago_s=VALID_NS // 1_000_000_000 + 60)
@@ -102,9 +105,9 @@ def test_void_credits_that_a_leader_adopts_leave_no_row_behind(caplog: pytest.Lo
         away.rename(orphan)
         for file in orphan.iterdir():
             os.utime(file, (1, 1))
-        leadership._looked_for_orphans_at = float("-inf")
+        monkeypatch.setattr(leading, "ORPHANS_S", 0.0)
         turn_until(leadership, lambda: not orphan.exists(), what="the adoption")
-        turn_until(leadership, lambda: not leadership.service._aggregation.sessions, what="the session to be forgotten")
+        turn_until(leadership, lambda: not kept(leadership).sessions, what="the session to be forgotten")
     with caplog.at_level("WARNING"), collector():
         pass
 

@@ -19,6 +19,7 @@ from tests.collector.collecting import (
     collector,
     delivered,
     file_session,
+    kept,
     local_dir_in_the_way,
     runtime,
     total,
@@ -172,7 +173,7 @@ def _lead() -> Leadership:
 
 
 def _cursor(leadership: Leadership, worker: Worker) -> int:
-    return leadership._spool.load().cursors[worker.name].position
+    return kept(leadership).cursors[worker.name].position
 
 
 def test_a_place_that_comes_and_goes_ends_no_collector_that_looks_for_spools_there(tmp_path: Path) -> None:

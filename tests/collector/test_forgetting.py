@@ -15,7 +15,7 @@ from recost_collector.exporters import INTENT
 from recost_collector.lane import Lane
 from recost_collector.leading import Leadership
 from recost_collector.spool import SPOOL_FILE, Spool
-from tests.collector.collecting import Worker, collector, file_session, spool_dir, total, turn_until
+from tests.collector.collecting import Worker, collector, counted, file_session, spool_dir, total, turn_until
 from tests.collector.lanes import WALL_MS, ready
 
 KEPT = 2
@@ -116,12 +116,12 @@ def test_what_a_forgotten_destination_had_dropped_is_counted_on() -> None:
         come_and_go(leadership, "c")
         turn_until(leadership, lambda: "a" not in projects_in_spool(), what="a to be forgotten")
     with collector() as leadership:
-        assert leadership.service._totals.counters["count.dropped_windows"] == 5
+        assert counted("dropped_windows", leadership) == 5
         lane = next(iter(leadership.service.delivery.lanes.values()))
         lane.state.dropped, lane.dirty = 2, True
         lane.state.delivered_at_ms = 1
         come_and_go(leadership, "d")
-        turn_until(leadership, lambda: leadership.service._totals.counters["count.dropped_windows"] == 7, what="both")
+        turn_until(leadership, lambda: counted("dropped_windows", leadership) == 7, what="both")
 
 
 def test_what_an_exporter_noted_down_goes_at_the_next_start_when_a_crash_left_it() -> None:

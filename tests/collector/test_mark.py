@@ -9,13 +9,23 @@ from typing import Callable
 
 import pytest
 
-from recost.ring.layout import HEAD
+from recost.ring.layout import HEAD, HEARTBEAT
 from recost.ring.notices import read_notices
 from recost_collector.leading import Leadership, lead
 from recost_collector.mark import ANY_FILE, CONDEMNED, Mark, Marked, is_behind
 from recost_collector.service import LostLead
 from recost_collector.spool import SPOOL_FILE
-from tests.collector.collecting import Worker, collector, delivered, file_session, runtime, total, turn_until
+from tests.collector.collecting import (
+    Worker,
+    collector,
+    counted,
+    delivered,
+    file_session,
+    moved_aside,
+    runtime,
+    total,
+    turn_until,
+)
 
 FILE = (5, 77)
 
@@ -120,13 +130,16 @@ def test_a_spool_that_has_forgotten_commits_counts_and_sends_nothing_twice(damag
     with collector() as second:
         _deliver(second, worker, 2)
         assert total() == 9
-        assert second.service._totals.counters["count.lost"] == 5
+        assert counted("lost", second) == 5
         assert "lost are 0 windows and 5 more calls at most" in _heard(worker)[0]
-        assert Path(second._spool.moved_aside).exists()
+        assert moved_aside(second)
         worker.leave()
     with collector() as third:
-        assert not third._spool_loss, "it is told once"
-        assert third.service._totals.counters["count.lost"] == 5
+        late = Worker(file_session())
+        turn_until(third, lambda: late.ring.words[HEARTBEAT], what="the new one to be met")
+        assert _heard(late) == [], "it is told once"
+        assert counted("lost", third) == 5
+        late.leave()
     assert total() == 9
     assert len(delivered()) == 2
 
@@ -146,7 +159,7 @@ def test_a_spool_that_is_damaged_while_it_is_in_use_is_left_and_replaced_by_the_
     with collector() as second:
         _deliver(second, worker, 2)
         assert total() == 6, "the rings still had what was not committed"
-        assert second.service._totals.counters["count.lost"] == 3
+        assert counted("lost", second) == 3
         worker.leave()
 
 
@@ -164,7 +177,7 @@ def test_a_spool_that_is_removed_while_it_is_in_use_is_counted_and_told() -> Non
     with collector() as second:
         _deliver(second, worker, 2)
         assert total() == 6
-        assert second.service._totals.counters["count.lost"] == 3
+        assert counted("lost", second) == 3
         assert "removed by another program" in _heard(worker)[0]
         worker.leave()
 

@@ -19,7 +19,17 @@ from recost_collector.changes import Changes, DestinationState, KeyState, Part, 
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
 from recost_collector.spool import SPOOL_FILE, Fenced, Spool, SpoolTrouble
-from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_times, turn_until
+from tests.collector.collecting import (
+    Worker,
+    collector,
+    counted,
+    file_session,
+    moved_aside,
+    runtime,
+    total,
+    turn_times,
+    turn_until,
+)
 
 LARGEST = (1 << 64) - 1
 NEGATIVE = DestinationState(keys={"": KeyState(auth_failures=-1)})
@@ -104,8 +114,8 @@ def test_a_damaged_row_is_set_aside_and_counted_once(damage: str) -> None:
         db.executescript(damage)
 
     second = _lead()
-    assert not second._spool.moved_aside
-    damaged = second._spool.load().counters["count.damaged_rows"]
+    assert not moved_aside(second)
+    damaged = counted("damaged_rows", second)
     assert damaged >= 1
     worker.calls(3)
     worker.ask_for_flush()
@@ -113,7 +123,7 @@ def test_a_damaged_row_is_set_aside_and_counted_once(damage: str) -> None:
     assert total() >= 3
     second.give_back()
     with collector() as third:
-        assert third._spool.load().counters["count.damaged_rows"] == damaged
+        assert counted("damaged_rows", third) == damaged
         worker.leave()
 
 
@@ -124,7 +134,7 @@ def test_a_spool_that_cannot_be_loaded_is_moved_aside(damage: str) -> None:
         db.executescript(damage)
 
     with collector() as second:
-        assert Path(second._spool.moved_aside).exists()
+        assert moved_aside(second)
         worker = Worker(file_session())
         worker.calls(2)
         worker.leave()
@@ -142,7 +152,10 @@ def test_nonsense_in_a_ring_ends_no_collector(word: int, *, before: bool) -> Non
     with collector() as leadership:
         turn_times(leadership, 10)
         bad.ring.words[word] = LARGEST
-        leadership.service._telling.tell_all(Notice("degraded", "x"))
+        leadership.service.say_at_start(Notice("degraded", "x"))
+        late = Worker(file_session("late"))
+        turn_until(leadership, lambda: late.ring.words[NOTICES], what="all to be told")
+        late.leave()
         good.leave()
         bad.leave()
         turn_until(leadership, lambda: total("good") == 4, what="the good one")

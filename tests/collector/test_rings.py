@@ -27,7 +27,7 @@ from recost.ring.layout import (
 )
 from recost_collector import drain
 from recost_collector.service import DRAIN_BYTES
-from tests.collector.collecting import Worker, collector, file_session, runtime, total, turn_until
+from tests.collector.collecting import Worker, collector, counted, file_session, runtime, total, turn_until
 
 
 def _rings() -> list[str]:
@@ -111,7 +111,7 @@ def test_what_a_dead_worker_never_finished_is_counted_before_its_ring_goes(monke
             pass
         torn.leave()
         turn_until(leadership, lambda: not Path(torn.ring.path).exists(), what="the ring to go")
-        assert leadership.service._totals.counters["count.lost"] == 1
+        assert counted("lost", leadership) == 1
         busy.leave()
 
 
@@ -240,7 +240,7 @@ def test_a_torn_record_costs_itself_and_is_kept_for_diagnosis() -> None:
         turn_until(leadership, lambda: not _rings(), what="the ring to go")
         turn_until(leadership, lambda: total() == 1, what="the first call")
         assert (Path(leadership.state_dir) / "quarantine.bin").stat().st_size == 2 * size
-        assert leadership.service._totals.counters["count.lost"] == 2
+        assert counted("lost", leadership) == 2
 
 
 def test_the_temporary_file_of_a_worker_that_died_while_making_its_ring_goes() -> None:
@@ -289,4 +289,4 @@ def test_a_ring_whose_head_was_overwritten_before_anybody_met_it_is_read_from_it
         worker.leave()
         turn_until(leadership, lambda: not _rings(), what="the ring to go")
         turn_until(leadership, lambda: total() == 3, what="its calls")
-        assert leadership.service._totals.counters["count.lost"] == 0
+        assert counted("lost", leadership) == 0

@@ -127,7 +127,7 @@ def test_a_spool_at_its_bound_drops_the_oldest_and_goes_on() -> None:
     session = file_session(spool_max_bytes=1 << 20)
     worker = Worker(session)
     turn_until(leadership, lambda: leadership.service.rings.sources, what="the ring")
-    leadership.service._commit_wanted = True
+    leadership.service.ask(lambda _changes: None)
     leadership.turn(time.monotonic())
     lane = leadership.service.delivery.lanes[session.destination.id]
     lane.standing.state.wait_ms = 600_000  # nothing goes out for now

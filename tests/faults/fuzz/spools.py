@@ -78,7 +78,7 @@ def _make_template() -> tuple[Path, dict[Path, bytes]]:
         turn_until(leadership, worker.is_settled, what="the first flush")
     for _ in range(3):
         is_open.calls(30)
-        leadership.service._commit_wanted = True
+        leadership.service.ask(lambda _changes: None)
         leadership.turn(0.0)
     folder = Path(leadership.state_dir)
     files = [path for where in (folder, Path(runtime())) for path in where.iterdir() if path.is_file()]
