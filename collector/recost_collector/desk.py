@@ -60,14 +60,14 @@ class Case:
         return Answer(relevant, is_done, service.spool_trouble)
 
     def _finds(self, service: Service) -> bool:
-        return service.is_committed and any(_picked(self.request, lane) for lane in service.delivery.lanes.values())
+        return service.is_committed and any(picked(self.request, lane) for lane in service.delivery.lanes.values())
 
     def _act(self, delivery: Delivery, wall_ms: int, changes: Changes) -> None:
         for name, lane in delivery.lanes.items():
             if self.request.want == "flush":
                 delivery.flush(name, wall_ms, changes)
                 continue
-            frames = _picked(self.request, lane)
+            frames = picked(self.request, lane)
             if not frames:
                 continue
             self._counts[name] = self._counts.get(name, 0) + len(frames)
@@ -137,7 +137,7 @@ class Desk:
             del self._cases[name]
 
 
-def _picked(request: Request, lane: Lane) -> list[StoredFrame]:
+def picked(request: Request, lane: Lane) -> list[StoredFrame]:
     """The windows of this destination that the request is about; not the one that is under way."""
     frames = lane.frames if request.want == "delete_waiting" else lane.parked.values()
     return [frame for frame in frames if frame is not lane.under_way and _is_meant(request, lane, frame)]

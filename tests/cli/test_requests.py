@@ -97,6 +97,6 @@ def test_a_window_that_is_under_way_is_deleted_only_once_it_waits_again() -> Non
     sent, waits = driven.windows(2)
     assert driven.send() is sent
     request = Request("delete_waiting", destination="example.com")
-    assert desk._picked(request, driven.lane) == [waits]
+    assert desk.picked(request, driven.lane) == [waits]
     driven.answer(500)
-    assert desk._picked(request, driven.lane) == [sent, waits]
+    assert desk.picked(request, driven.lane) == [sent, waits]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import signal
+import sqlite3
 from pathlib import Path
 
 import pytest
@@ -12,9 +14,9 @@ import pytest
 from recost.leader import WAKE, LeaderKind
 from recost_collector.leading import Leadership, lead
 from recost_collector.service import LostLead
-from recost_collector.spool import SpoolTrouble
+from recost_collector.spool import SPOOL_FILE, SpoolTrouble
 from recost_collector.spool_place import open_spool
-from tests.collector.collecting import Worker, file_session, runtime, turn_until
+from tests.collector.collecting import Worker, file_session, runtime, spool_dir, turn_until
 from tests.harness import start_child, wait_for_child, wait_until
 from tests.processes.support import Mail
 
@@ -92,7 +94,8 @@ def test_a_frame_that_a_successor_has_delivered_is_not_sent_as_an_empty_one() ->
     worker.ask_for_flush()
     turn_until(first, worker.is_settled, what="the window to be put back")
     local.unlink()
-    first._spool._db.execute("DELETE FROM frames")
+    with contextlib.closing(sqlite3.connect(spool_dir(first) / SPOOL_FILE)) as db, db:
+        db.execute("DELETE FROM frames")
     worker.ask_for_flush()
     with pytest.raises(LostLead):
         turn_until(first, lambda: False)
