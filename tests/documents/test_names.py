@@ -39,8 +39,11 @@ def test_every_file_of_the_way_of_a_call_is_there():
 
 
 def test_decisions_are_numbered_once_and_in_order():
-    numbers = re.findall(r"^\*\*(\d+)\. ", (ROOT / "ARCHITECTURE.md").read_text("utf-8"), re.MULTILINE)
-    assert numbers == [str(number) for number in range(1, len(numbers) + 1)]
+    """In one row over both documents."""
+    texts = [(ROOT / name).read_text("utf-8") for name in ("ARCHITECTURE.md", "docs/decisions.md")]
+    numbers = [[int(number) for number in re.findall(r"^\*\*(\d+)\. ", text, re.MULTILINE)] for text in texts]
+    assert all(own and own == sorted(own) for own in numbers)
+    assert sorted(sum(numbers, [])) == list(range(1, 1 + sum(map(len, numbers))))
 
 
 def test_ten_behaviours_have_a_place():
