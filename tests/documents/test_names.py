@@ -41,9 +41,12 @@ def test_every_file_of_the_way_of_a_call_is_there():
 def test_decisions_are_numbered_once_and_in_order():
     """In one row over both documents."""
     texts = [(ROOT / name).read_text("utf-8") for name in ("ARCHITECTURE.md", "docs/decisions.md")]
-    numbers = [[int(number) for number in re.findall(r"^\*\*(\d+)\. ", text, re.MULTILINE)] for text in texts]
-    assert all(own and own == sorted(own) for own in numbers)
-    assert sorted(sum(numbers, [])) == list(range(1, 1 + sum(map(len, numbers))))
+    here, elsewhere = ([int(number) for number in re.findall(r"^\*\*(\d+)\. ", text, re.MULTILINE)] for text in texts)
+    assert (here, elsewhere) == (sorted(here), sorted(elsewhere))
+    assert sorted(here + elsewhere) == list(range(1, len(here + elsewhere) + 1))
+    index, _, _ = texts[1].partition("\n**")
+    assert {int(number) for number in re.findall(r"\b\d+\b", index)} == {*here, *elsewhere}
+    assert sorted({int(number) for number in re.findall(r"\*\*(\d+)\*\*", index)}) == here
 
 
 def test_ten_behaviours_have_a_place():
