@@ -1,4 +1,7 @@
-"""API cost intelligence for Python services: what every provider and endpoint costs, for all workers of a host."""
+"""API cost intelligence for Python services: what every provider and endpoint costs, for all workers of a host.
+
+PYTEST_DONT_REWRITE: it would, as it brings a plugin, and warn a program that imports recost before pytest.
+"""
 
 from __future__ import annotations
 

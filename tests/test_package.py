@@ -33,6 +33,19 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return next(folder.glob("*.whl"))
 
 
+def test_a_program_that_imports_recost_before_pytest_is_not_warned(wheel: Path, tmp_path: Path):
+    """pytest would rewrite all modules of a package that brings a plugin; those of an editable one it does not know."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "installed")
+    (tmp_path / "test_nothing.py").write_text("def test_nothing(): pass")
+    program = "import sys, recost, recost_collector, pytest; sys.exit(pytest.main(['-q', '-p', 'no:cacheprovider']))"
+    environ = {**os.environ, "PYTHONPATH": str(tmp_path / "installed"), "PYTHONDONTWRITEBYTECODE": "1"}
+
+    ran = subprocess.run([sys.executable, "-c", program], env=environ, cwd=tmp_path, capture_output=True, check=False)
+
+    assert ran.stdout.decode().splitlines()[-1].startswith("1 passed in")
+
+
 def test_the_wheel_holds_the_three_packages_and_nothing_else(wheel: Path):
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())
