@@ -1,4 +1,7 @@
-"""``python -m examples.standins``: start the stand-ins, say where they listen, and serve until interrupted."""
+"""``python -m examples.standins``: start the stand-ins, say where they listen, and serve until interrupted.
+
+What it says are lines for another shell, with the variables that the examples read.
+"""
 
 from __future__ import annotations
 
@@ -55,8 +58,10 @@ def _say(providers: ProviderStandIn, cloud: CloudStandIn, keys: list[str], *, as
         print(json.dumps(addresses), flush=True)
         return
     for provider in PROVIDERS:
-        print(f"{provider.name:10} {providers.url(provider.name):24} stands in for {provider.real_host}")
-    print(f"{'recost':10} {cloud.url:24} stands in for the recost service, takes {' '.join(keys)}", flush=True)
+        variable = f"{provider.name.upper()}_URL"
+        print(f"export {variable}={providers.url(provider.name)}  # stands in for {provider.real_host}")
+    print('export OPENAI_BASE_URL="$OPENAI_URL/v1"  # where its SDK looks')
+    print(f"# {cloud.url} stands in for the recost service, as base_url, and takes {' '.join(keys)}", flush=True)
 
 
 def _heed_signals() -> threading.Event:

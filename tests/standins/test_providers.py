@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import urllib.error
+import urllib.parse
 import urllib.request
 
 import aiohttp
@@ -99,6 +100,17 @@ def test_threads_and_uploads_in_chunks(providers):
     with concurrent.futures.ThreadPoolExecutor(8) as pool:
         assert set(pool.map(call, range(1, 33))) == {200}
     assert providers.total() == 32
+
+
+def test_the_command_prints_variables_for_another_shell():
+    with subprocess.Popen([sys.executable, "-m", "examples.standins"], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        said = "".join(process.stdout.readline() for _ in (*PROVIDERS, "the SDK's", "the service's"))
+        process.terminate()
+    shown = 'echo "$GITHUB_URL $OPENAI_BASE_URL"'
+    there = subprocess.run(["sh", "-c", said + shown], check=True, capture_output=True, text=True, timeout=10)
+    github, openai = map(urllib.parse.urlsplit, there.stdout.split())
+    assert (github.hostname, openai.hostname, openai.path) == ("127.0.0.6", "127.0.0.2", "/v1")
 
 
 def test_the_command_says_where_everything_listens_and_ends_when_told():
