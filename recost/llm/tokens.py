@@ -49,8 +49,6 @@ class Usage(msgspec.Struct, gc=False):
     """``batch``, ``flex``, ``priority`` or ``fast``; empty: the usual one, or not said."""
     reported_pico: Optional[int] = None
     """What the response itself says that the call cost."""
-    tool_use: int = 0
-    """Of ``input``: what tools handed back (Google)."""
     known: bool = True
     """False: nothing was said, so the zeros mean nothing."""
 

@@ -129,7 +129,7 @@ def _read_google(fields: Fields) -> Usage:
         usage.add_part(f"cached_{kind}", tokens, usage.cached)
     for kind, tokens in _modalities(fields.get("candidates_tokens_details"), odd).items():
         usage.add_part(f"output_{kind}", tokens, usage.output)
-    usage.tool_use, usage.tier, usage.odd = tools, tier_of(fields.get("traffic_type")), len(odd)
+    usage.tier, usage.odd = tier_of(fields.get("traffic_type")), len(odd)
     return usage
 
 

@@ -61,7 +61,7 @@ GOOGLE_WIRE = {
     "trafficType": "ON_DEMAND_FLEX",
 }
 GEMINI = Usage(
-    1040, 500, cached=800, reasoning=300, tool_use=40, tier="flex",
+    1040, 500, cached=800, reasoning=300, tier="flex",
     parts={"input_audio": 40, "cached_audio": 60, "output_image": 20},
 )  # fmt: skip
 
