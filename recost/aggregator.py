@@ -72,6 +72,7 @@ class Aggregator:
 
     @property
     def bucket_count(self) -> int:
+        """Distinct (provider, endpoint, method) since the last ``flush``."""
         with self._lock:
             return self._window.bucket_count
 

@@ -32,14 +32,9 @@ INTERVALS = frozenset({"flush_interval", "flush_interval_ms"})
 """Two names of one setting: a source that gives either hides both in the sources below it."""
 CHECKED_WHEN_OFF = ("api_key", "exclude_patterns")
 DEPRECATED = "flush_interval"
-VARIABLES = frozenset(PREFIX + name.upper() for name, setting in SETTINGS.items() if setting.read is not None).union(
-    PREFIX + name for name in ("DISABLED", "LOCAL_DIR", "STATE_DIR", "RUNTIME_DIR")
-)
 LISTS = ("custom_providers", "exclude_patterns", "exclude_hosts")
 
 logger = logging.getLogger("recost")
-_told: set[str] = set()
-"""Variables of which this process has said that nobody reads them. Written by ``warn_of_unread_variables``."""
 
 
 class RecostConfig:
@@ -132,6 +127,7 @@ class RecostConfig:
 
     @property
     def mode(self) -> TransportMode:
+        """``cloud`` with a key, else ``local``."""
         return "local" if self.api_key is None else "cloud"
 
     def __setattr__(self, name: str, value: object) -> NoReturn:
@@ -173,20 +169,6 @@ def resolve(
     settings = RecostConfig(**values)
     _check_destination(settings)
     return settings
-
-
-def unread_variables(environ: Mapping[str, str]) -> dict[str, str]:
-    """The variables that look like ours and are none: what is wrong with each."""
-    unread = sorted(name for name in environ if name.startswith(PREFIX) and name not in VARIABLES)
-    return {variable: _why_unread(variable) for variable in unread}
-
-
-def warn_of_unread_variables(environ: Mapping[str, str]) -> None:
-    """Once per process and variable, on the logger ``recost``."""
-    for variable, why in unread_variables(environ).items():
-        if variable not in _told:
-            _told.add(variable)
-            logger.warning("%s %s", variable, why)
 
 
 def differing(old: RecostConfig, new: RecostConfig) -> list[str]:
@@ -274,16 +256,6 @@ def _refuse_unknown(function: str, settings: Mapping[str, object]) -> None:
 
             meant = did_you_mean(name, (known for known in SETTINGS if known != DEPRECATED))
             raise TypeError(f"{function}() got an unexpected keyword argument {name!r}{meant}")
-
-
-def _why_unread(variable: str) -> str:
-    setting = variable[len(PREFIX) :].lower()
-    if setting in SETTINGS:
-        return f"is not read from the environment; it goes in as init({setting}=…)"
-    from recost.nearest import did_you_mean  # noqa: PLC0415 - for those who misspell
-
-    meant = did_you_mean(variable, (known for known in VARIABLES if known != PREFIX + DEPRECATED.upper()))
-    return f"is no setting of recost and does nothing{meant}"
 
 
 def _same(old: object, new: object) -> bool:

@@ -12,9 +12,10 @@ from recost import _in_process, _runtime
 from recost._capture import add_sink, patch_imported, patch_now, remove_sink
 from recost._native import new_rlock
 from recost._runtime import Runtime
-from recost.config import Keywords, RecostConfig, differing, resolve, warn_of_unread_variables
+from recost.config import Keywords, RecostConfig, differing, resolve
 from recost.ring.layout import FLUSH_NONE, FLUSH_OK
 from recost.system import SHARES, at_fork, has_locks, lacking
+from recost.variables import warn_of_unread_variables
 from recost.wire import FlushStatus
 
 if TYPE_CHECKING:

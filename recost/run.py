@@ -12,7 +12,8 @@ from collections.abc import Mapping
 from typing import NoReturn, Optional
 
 from recost import __version__
-from recost.config import resolve, unread_variables
+from recost.config import resolve
+from recost.variables import unread_variables
 
 USAGE, NOT_EXECUTABLE, NOT_FOUND = 2, 126, 127
 """The last two as a shell has them."""

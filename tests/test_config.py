@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 
 from recost._settings import SETTINGS, Keywords
-from recost.config import VARIABLES, RecostConfig, resolve, warn_of_unread_variables
+from recost.config import RecostConfig, resolve
 from recost.errors import ConfigError
 from recost.session import ProviderDef
+from recost.variables import VARIABLES, warn_of_unread_variables
 
 KEY = "rc-0123456789abcdefghijklmnopqrstuvwxyz"
 SECRET = KEY[9:]

@@ -9,9 +9,10 @@ import warnings
 from collections.abc import Iterator
 from typing import NamedTuple, Optional
 
-from recost.config import RecostConfig, resolve, unread_variables
+from recost.config import RecostConfig, resolve
 from recost.errors import ConfigError
 from recost.hosts import travels_unencrypted
+from recost.variables import unread_variables
 from recost_collector.checks import Check, fail, ok, warn
 
 
