@@ -66,9 +66,11 @@ def test_every_link_leads_somewhere(document: Path):
 
 
 def test_every_command_of_ours_is_understood(document: Path):
-    """Those in blocks of shell."""
-    blocks = re.findall(r"^```sh\n(.*?)^```", document.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    """Those in blocks of shell, and those within a line that are whole."""
+    text = document.read_text("utf-8")
+    blocks = re.findall(r"^```sh\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
     lines = [line for block in blocks for line in block.replace("\\\n", "").splitlines()]
+    lines += re.findall(r"`(recost-collector [a-z][^`\[|…]*)`", text)
     for line in lines:
         command, *arguments = shlex.split(line, comments=True) or [""]
         if command == "recost-collector":
