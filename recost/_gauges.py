@@ -7,7 +7,6 @@ import sys
 from recost._capture import fault_count
 from recost._troubles import Troubles
 from recost.errors import RecostError
-from recost.event import NS_PER_MS, PICO_USD_PER_USD, CallEvent, LlmEvent
 from recost.ring.layout import DROPPED_BIG, DROPPED_FULL, FAULTS, FLUSH_AT_MS, FLUSH_OK, FLUSH_SIZE, FLUSH_STATUS
 from recost.ring.writer import Words
 
@@ -53,17 +52,3 @@ class Gauges:
             self._flushed_at_ms = at_ms
             outcome = "ok" if words[FLUSH_STATUS] == FLUSH_OK else "error"
             sys.stderr.write(f"[recost] flush {outcome}: {words[FLUSH_SIZE]} metric entries\n")
-
-
-def tell_llm(event: LlmEvent) -> None:
-    """One line for one LLM call, with ``debug``."""
-    cost = f"${event.cost_pico_usd / PICO_USD_PER_USD:.6f}" if event.is_priced else "unpriced"
-    tokens = f"{event.prompt_tokens} + {event.completion_tokens} tokens"
-    name = f"{event.provider} {event.model}"
-    sys.stderr.write(f"[recost] LLM {name} {tokens} {cost} {event.duration_ns / NS_PER_MS:.1f} ms\n")
-
-
-def tell_call(event: CallEvent) -> None:
-    """One line for one captured call, with ``debug``."""
-    url = f"{event.scheme}://{event.netloc}{event.path}"
-    sys.stderr.write(f"[recost] {event.method} {url} {event.status} {event.duration_ns / NS_PER_MS:.1f} ms\n")

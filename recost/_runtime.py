@@ -13,9 +13,9 @@ import time
 from typing import Optional, Union
 
 from recost import _in_process
+from recost._debug import tell_call, tell_llm
 from recost._exclusions import Exclusions
 from recost._forks import close_copies
-from recost._gauges import tell_call, tell_llm
 from recost._link import Link
 from recost._recorder import LOOK_NS, Recorder
 from recost._troubles import Troubles
