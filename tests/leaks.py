@@ -1,4 +1,5 @@
-"""What a test left behind: processes, threads that are no daemons, runtime directories outside its own place.
+"""What a test left behind: processes, threads that are no daemons, runtime directories outside its own place, and
+capture that is still on.
 
 A process is ours when its command line, its environment or a file it holds open names our mark, or when it
 is a child of this process (a forked child that never called exec has our command line and environment).  Only such
@@ -21,6 +22,8 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 from typing import NamedTuple
 
+from recost._capture import remove_sink, wrap
+from recost._capture.wrap import Sink
 from tests.harness import POLL_S
 
 GRACE_S = 15.0
@@ -51,18 +54,22 @@ class Remains(NamedTuple):
     processes: frozenset[Process]
     threads: frozenset[threading.Thread]
     directories: frozenset[Path]
+    sinks: frozenset[Sink]
+    """Who is told of every captured call in this process."""
 
     def without(self, before: Remains) -> Remains:
         return Remains(
             self.processes - before.processes,
             self.threads - before.threads,
             self.directories - before.directories,
+            self.sinks - before.sinks,
         )
 
     def __str__(self) -> str:
         lines = [f"process {p.pid}: {p.command}" for p in sorted(self.processes)]
         lines += [f"thread {t.name}: not a daemon" for t in self.threads]
         lines += [f"directory {d}: {[f.name for f in d.iterdir()]}" for d in sorted(self.directories) if d.is_dir()]
+        lines += [f"capture is on, for {sink}" for sink in self.sinks]
         return "\n".join(lines)
 
 
@@ -91,17 +98,19 @@ def now() -> Moment:
 
 def look(mark: str, shared_memory: Path = SHARED_MEMORY, since: Moment = EVER) -> Remains:
     """What is there now. ``mark`` is the part that all paths of this run's process share."""
-    return Remains(frozenset(processes(mark, since)), *_threads_and_directories(shared_memory))
+    return Remains(frozenset(processes(mark, since)), *_beside_processes(shared_memory))
 
 
 def look_at_no_process() -> Remains:
     """What is there now beside processes, for whoever also notes ``now()``."""
-    return Remains(frozenset(), *_threads_and_directories(SHARED_MEMORY))
+    return Remains(frozenset(), *_beside_processes(SHARED_MEMORY))
 
 
-def _threads_and_directories(shared_memory: Path) -> tuple[frozenset[threading.Thread], frozenset[Path]]:
+def _beside_processes(
+    shared_memory: Path,
+) -> tuple[frozenset[threading.Thread], frozenset[Path], frozenset[Sink]]:
     threads = frozenset(thread for thread in threading.enumerate() if not thread.daemon)
-    return threads, frozenset(shared_memory.glob(f"recost-{os.geteuid()}-v*"))
+    return threads, frozenset(shared_memory.glob(f"recost-{os.geteuid()}-v*")), frozenset(wrap.sinks())
 
 
 def wait_for_nothing_new(
@@ -129,11 +138,17 @@ def _still_there(left: Remains, mark: str) -> Remains:
         frozenset(process for process in left.processes if process.is_in(processes_of([process.pid], mark))),
         frozenset(thread for thread in left.threads if thread.is_alive()),
         frozenset(directory for directory in left.directories if directory.exists()),
+        left.sinks.intersection(wrap.sinks()),
     )
 
 
 def end(left: Remains, mark: str) -> None:
-    """Kill the processes in ``left``, as far as they still are who they were and ours. Returns when they are gone."""
+    """Kill the processes in ``left``, as far as they still are who they were and ours. Returns when they are gone.
+
+    Capture is off then for those who left it on.
+    """
+    for sink in left.sinks:
+        remove_sink(sink)
     killed = left.processes & frozenset(processes(mark))
     for process in killed:
         with contextlib.suppress(ProcessLookupError):  # it left by itself just now

@@ -100,6 +100,24 @@ def test_nobody_else_fails_for_what_a_test_leaves(left: subprocess.CompletedProc
     assert found(r"(\d+) passed, (\d+) errors", left.stdout) == ("6", "5")
 
 
+def test_a_test_that_leaves_capture_on_fails_alone(tmp_path: Path):
+    ran = run_pytest(
+        tmp_path,
+        """
+        import recost
+
+        def test_it():
+            recost.init(enabled=True, collector="external")
+
+        def test_another():
+            assert not recost.is_installed()
+        """,
+    )
+
+    assert "capture is on, for <function record" in ran.stdout
+    assert found(r"(\d+) passed, (\d+) error", ran.stdout) == ("2", "1")
+
+
 def test_a_test_that_leaves_a_thread_fails(tmp_path: Path):
     ran = run_pytest(
         tmp_path,

@@ -7,7 +7,7 @@ import os
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import pytest
 
@@ -47,9 +47,15 @@ def test_a_call_that_comes_to_memory_just_after_the_ring_was_made_goes_into_the_
         runtime.ring.remove()
 
 
+class Hung(NamedTuple):
+    """A thread makes the ring, and the disk hangs until it goes on; a call waits in memory."""
+
+    handle: recost.RecostHandle
+    goes_on: threading.Event
+
+
 @pytest.fixture
-def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
-    """A thread makes the ring, and the disk hangs until this is set; a call waits in memory."""
+def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[Hung]:
     goes_on, begun = threading.Event(), threading.Event()
 
     def make_late(settings: RecostConfig, troubles: Troubles) -> Optional[RingFile]:
@@ -58,24 +64,21 @@ def hung(monkeypatch: pytest.MonkeyPatch) -> Iterator[threading.Event]:
         return make_ring(settings, troubles)
 
     monkeypatch.setattr(_recorder, "make_ring", make_late)
-    recost.init(collector="external", shutdown_flush_timeout_ms=100)
-    runtime = _runtime.current
-    assert runtime is not None
-    thread = threading.Thread(target=runtime.recorder._kept._try_to_open)
-    thread.start()
-    assert begun.wait(PATIENCE_S)
-    runtime.recorder._kept.is_rescued = True  # so it is not this thread that makes the ring
-    runtime.record(CallEvent(1, 1, "GET", "https", "api.example.com", "/", 200, 0, 0))
-    yield goes_on
-    goes_on.set()
-    thread.join()
-    runtime.dispose(0)
+    with recost.init(collector="external", shutdown_flush_timeout_ms=100) as handle:
+        runtime = _runtime.current
+        assert runtime is not None
+        thread = threading.Thread(target=runtime.recorder._kept._try_to_open)
+        thread.start()
+        assert begun.wait(PATIENCE_S)
+        runtime.recorder._kept.is_rescued = True  # so it is not this thread that makes the ring
+        runtime.record(CallEvent(1, 1, "GET", "https", "api.example.com", "/", 200, 0, 0))
+        yield Hung(handle, goes_on)
+        goes_on.set()
+        thread.join()
 
 
 @pytest.mark.parametrize("timeout_s", [0.05, 0.0, -1.0, math.nan])
-def test_a_flush_waits_no_longer_than_its_time_for_a_ring_that_is_being_made(
-    hung: threading.Event, timeout_s: float
-) -> None:
+def test_a_flush_waits_no_longer_than_its_time_for_a_ring_that_is_being_made(hung: Hung, timeout_s: float) -> None:
     flushed: list[bool] = []
     thread = threading.Thread(target=lambda: flushed.append(recost.flush(timeout_s)))
 
@@ -83,23 +86,23 @@ def test_a_flush_waits_no_longer_than_its_time_for_a_ring_that_is_being_made(
     thread.join(PATIENCE_S)
 
     assert flushed == [False]
-    assert not hung.is_set()
+    assert not hung.goes_on.is_set()
 
 
 def test_a_dispose_does_not_wait_for_a_disk_that_hangs_and_the_call_is_the_collectors_in_the_end(
-    hung: threading.Event, monkeypatch: pytest.MonkeyPatch
+    hung: Hung, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(_recorder, "CLOSE_S", 0.05)
     runtime = _runtime.current
     assert runtime is not None
-    thread = threading.Thread(target=runtime.dispose, args=(0.05,))
+    thread = threading.Thread(target=hung.handle.dispose)
 
     thread.start()
     thread.join(PATIENCE_S)
     assert not thread.is_alive()
-    assert not hung.is_set()
+    assert not hung.goes_on.is_set()
 
-    hung.set()
+    hung.goes_on.set()
     path = wait_until(lambda: next(Path(os.environ["RECOST_RUNTIME_DIR"]).glob("ring-*"), None), what="the ring")
     ring = open_ring(str(path))
     try:
