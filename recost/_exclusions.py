@@ -22,6 +22,7 @@ class Exclusions:
     def __init__(self, settings: RecostConfig) -> None:
         self._hosts = frozenset(host.lower() for host in settings.exclude_hosts)
         self._patterns = tuple(settings.exclude_patterns)
+        self._of_hosts = tuple(pattern.lower() for pattern in self._patterns)
         self._local_port = f":{settings.local_port}"
         self._local = settings.mode == "local"
         self._loopback = settings.exclude_loopback
@@ -59,7 +60,8 @@ class Exclusions:
 
     def _matches_pattern(self, event: CallEvent) -> bool:
         url = f"{event.scheme}://{event.netloc}{event.path}"
-        return any(pattern in url for pattern in self._patterns)
+        # A path has its case; a host has none, so calls have it in small letters however the pattern is written.
+        return any(pattern in url for pattern in self._patterns) or any(host in event.netloc for host in self._of_hosts)
 
     def _tell_once(self, netloc: str) -> None:
         if not self._told:

@@ -26,9 +26,10 @@ class Url(NamedTuple):
 
 
 def normal_host(text: str) -> str:
-    """A host as captured calls have it: lower case, no brackets, no trailing dot. Empty when it cannot be one."""
+    """A host as captured calls have it: small, ASCII, no brackets, no trailing dot. Empty when it cannot be one."""
     host = text.lower()
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host.rstrip(".")
+    host = host if host.isascii() else ".".join(map(_ascii_label, host.split(".")))
     # A single colon is a port's, an IPv6 address has two or more.
     if not 0 < len(host) <= MAX_HOST or host.startswith(".") or host.count(":") == 1:
         return ""
@@ -64,6 +65,15 @@ def travels_unencrypted(base_url: str) -> bool:
     """Whether a key that is sent there leaves this machine for others to read."""
     url = split_base_url(base_url)
     return url is not None and url.scheme == "http" and not is_loopback(url.host)
+
+
+def _ascii_label(label: str) -> str:
+    """``münchen`` as it goes over the wire, and as every client puts it there: ``xn--mnchen-3ya`` (IDNA)."""
+    if label.isascii() or not label.isprintable():
+        return label
+    from unicodedata import normalize  # noqa: PLC0415 - for those who have such a host
+
+    return "xn--" + normalize("NFC", label).encode("punycode").decode("ascii")
 
 
 def _is_port(text: str) -> bool:
