@@ -13,8 +13,9 @@ import re
 from typing import Optional
 
 from recost import handle
+from recost._checks import MAX_NAME, check_flag, check_number, wrong
+from recost._settings import DAY_S, read_flag, read_number
 from recost.config import Keywords
-from recost.errors import ConfigError
 from recost.handle import RecostHandle, flush
 from recost.llm.anthropic import patch_anthropic, unpatch_anthropic
 from recost.llm.google import patch_google, unpatch_google
@@ -41,7 +42,7 @@ KEYS = ("cst_live_", "cst_test_")
 PRODUCTION = "production"
 INTERVAL_S = 2.0
 BATCH_SIZE = 50
-_TRUE = frozenset({"1", "true", "yes", "on"})
+MAX_BATCH = 1_000_000
 
 logger = logging.getLogger("recost")
 _said: list[bool] = []
@@ -59,50 +60,62 @@ def init(  # noqa: PLR0917 - another SDK's signature, which programs already cal
     """``recost.init()`` with costara's arguments, each of which has a variable: ``COSTARA_API_KEY``, ``_PROJECT`` ….
 
     An argument beats its variable.  ``flush_interval`` in seconds.  Raises ``ValueError`` that names the argument and
-    the variable when the key or the project is missing, or the key is none of costara's; and one that names the
-    variable when that is no number.
+    the variable when the key or the project is missing, or the key is none of costara's; and one that names what of
+    the two was given when that is no such number or text.
     """
-    if disabled or os.environ.get("COSTARA_DISABLED", "").strip().lower() in _TRUE:
+    if disabled or _is_switched_off():
         return handle.init(enabled=False)
-    _check_key(api_key or os.environ.get("COSTARA_API_KEY"))
-    named = project or os.environ.get("COSTARA_PROJECT")
+    _check_key(api_key or _variable("COSTARA_API_KEY"))
+    named = project or _variable("COSTARA_PROJECT")
     if not named:
         raise ValueError("project is missing: pass project=... or set COSTARA_PROJECT")
-    if not os.environ.get("RECOST_API_KEY") and not _said:
+    if not os.environ.get("RECOST_API_KEY", "").strip() and not _said:
         _said.append(True)
         logger.warning("a costara key is never sent anywhere: windows go to the local file; RECOST_API_KEY sends them")
-    if environment == PRODUCTION:
-        environment = os.environ.get("COSTARA_ENVIRONMENT") or PRODUCTION
+    if environment in (None, PRODUCTION):
+        environment = _variable("COSTARA_ENVIRONMENT") or PRODUCTION
+    interval_s = _number("flush_interval", flush_interval, INTERVAL_S, unit="seconds", high=DAY_S)
+    size = _number("batch_size", batch_size, BATCH_SIZE, unit="events", high=MAX_BATCH)
     settings: Keywords = {
         "project_id": to_project_id(named),
         "environment": environment,
-        "flush_interval_ms": max(1, round(_number(flush_interval, INTERVAL_S, "COSTARA_FLUSH_INTERVAL") * 1000)),
-        "max_batch_size": max(1, round(_number(batch_size, BATCH_SIZE, "COSTARA_BATCH_SIZE"))),
+        "flush_interval_ms": max(1, round(interval_s * 1000)),
+        "max_batch_size": max(1, round(size)),
     }
     return handle.init(**settings)
 
 
-def _number(given: float, default: float, variable: str) -> float:
+def _variable(name: str) -> str:
+    """Of the environment; empty counts as unset, as everywhere."""
+    return os.environ.get(name, "").strip()
+
+
+def _is_switched_off() -> bool:
+    said = _variable("COSTARA_DISABLED")
+    return bool(said) and check_flag("COSTARA_DISABLED", read_flag(said))
+
+
+def _number(name: str, given: Optional[float], default: float, *, unit: str, high: float) -> float:
     """The argument, unless it is the default and there is a variable."""
-    said = os.environ.get(variable)
-    if given != default or not said:
-        return given
-    try:
-        return float(said)
-    except ValueError:
-        raise ConfigError(variable, said, "a number") from None
+    variable = f"COSTARA_{name.upper()}"
+    said = _variable(variable)
+    if said and given in (None, default):
+        return check_number(variable, read_number(said), low=0, high=high, unit=unit)
+    return check_number(name, default if given is None else given, low=0, high=high, unit=unit)
 
 
 def to_project_id(name: str) -> str:
     """``name`` as a project of recost's: itself where it can be one, else a slug and a short hash of it."""
-    if re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+    if not isinstance(name, str):
+        raise wrong("project", name, "a text")
+    if len(name) <= MAX_NAME and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
         return name
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-").lower()[:40] or "project"
     return f"{slug}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}"
 
 
-def _check_key(key: Optional[str]) -> None:
+def _check_key(key: object) -> None:
     if not key:
         raise ValueError("api_key is missing: pass api_key=... or set COSTARA_API_KEY")
-    if not key.startswith(KEYS):
+    if not isinstance(key, str) or not key.startswith(KEYS):
         raise ValueError(f"api_key: want a key that starts with {' or '.join(KEYS)}")

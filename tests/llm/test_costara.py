@@ -66,6 +66,40 @@ def test_what_is_missing_is_named(given, named):
         costara.init(**given)
 
 
+@pytest.mark.parametrize(
+    ("given", "variables", "named"),
+    [
+        ({}, {"FLUSH_INTERVAL": "inf"}, "COSTARA_FLUSH_INTERVAL=inf: want seconds"),
+        ({}, {"FLUSH_INTERVAL": "nan"}, "COSTARA_FLUSH_INTERVAL=nan: want seconds"),
+        ({}, {"BATCH_SIZE": "-3"}, "COSTARA_BATCH_SIZE=-3.0: want events"),
+        ({}, {"DISABLED": "perhaps"}, "COSTARA_DISABLED='perhaps': want a boolean"),
+        ({"flush_interval": "2"}, {}, "flush_interval='2': want seconds"),
+        ({"batch_size": -1}, {}, "batch_size=-1: want events"),
+        ({"project": 7}, {}, "project=7: want a text"),
+        ({"api_key": b"cst_live_x"}, {}, "api_key: want a key that starts with"),
+    ],
+)
+def test_what_is_no_such_value_is_named(given, variables, named, monkeypatch: pytest.MonkeyPatch):
+    for name, text in variables.items():
+        monkeypatch.setenv(f"COSTARA_{name}", text)
+
+    with pytest.raises(ValueError, match=named):
+        costara.init(**{"api_key": "cst_live_x", "project": "shop", **given})
+
+
+def test_what_is_given_in_odd_but_legal_ways_counts(monkeypatch: pytest.MonkeyPatch):
+    """A file of variables ends its lines as it likes, an empty one is unset, and None is what was not given."""
+    monkeypatch.setenv("COSTARA_API_KEY", " cst_live_x\n")
+    monkeypatch.setenv("COSTARA_PROJECT", "shop ")
+    monkeypatch.setenv("COSTARA_BATCH_SIZE", " ")
+    with costara.init(environment=None, flush_interval=None, batch_size=None) as made:  # type: ignore[arg-type]
+        settings = made._settings
+    assert (settings.project_id, settings.environment) == ("shop", "production")
+    assert (settings.flush_interval_ms, settings.max_batch_size) == (2000, 50)
+    with costara.init(project="x" * 300) as made:
+        assert len(made._settings.project_id) < 60
+
+
 def test_its_signatures_are_costaras():
     """As programs call them: by place, by name and without what has a default."""
     assert str(inspect.signature(costara.init).replace(return_annotation=inspect.Signature.empty)) == (
