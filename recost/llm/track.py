@@ -65,7 +65,7 @@ def track(  # noqa: PLR0913, PLR0917 - another SDK's signature, which programs a
         given: object = feature_tag
         event.tag = named(given) if isinstance(given, str) else ""
         runtime = _runtime.current
-        if metadata and runtime is not None and runtime.settings.llm_event_log:
+        if metadata is not None and runtime is not None and runtime.settings.llm_event_log:
             event.metadata = contained(_to_json, metadata) or ""
         if not _runtime.record_llm(event):
             _drop()
@@ -118,15 +118,25 @@ def _duration_ns(latency_ms: Any, odd: Odd) -> int:
     return int(MAX_LATENCY_MS * NS_PER_MS) if isinstance(latency_ms, float) and latency_ms > MAX_LATENCY_MS else 0
 
 
-def _to_json(metadata: Mapping[Any, Any]) -> str:
-    """A JSON object of the entries that there is room for. What JSON does not know goes in as its ``str``."""
+def _to_json(metadata: object) -> str:
+    """A JSON object of the entries that there is room for. What JSON does not know goes in as its ``str``.
+
+    Metadata that are no mapping, and entries that cannot be told (text that is no Unicode, a dict in itself), are odd.
+    """
+    if not isinstance(metadata, Mapping):
+        counts.odd += 1
+        return ""
     parts, room = [], MAX_METADATA - 2
     for key, value in metadata.items():
-        part = _encode({str(key): value})[1:-1]
+        try:
+            part = _encode({str(key): value})[1:-1]
+        except (ValueError, TypeError, RecursionError, msgspec.MsgspecError):
+            counts.odd += 1
+            continue
         if len(part) < room:
             parts.append(part.decode())
             room -= len(part) + 1  # and its comma
-    return f"{{{','.join(parts)}}}"
+    return f"{{{','.join(parts)}}}" if parts else ""
 
 
 def _drop() -> None:

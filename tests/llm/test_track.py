@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 
 import recost
+from recost._capture import fault_count
 from recost.llm import track as tracking
 from recost.llm.prices import set_prices
 from tests.collector.collecting import delivered
@@ -54,6 +55,28 @@ def test_the_log_of_llm_calls_has_metadata_up_to_a_limit_and_only_where_it_is_wa
     assert first["metadata"] == {"user": 1, "what": "strange", "3": [None, "é"]}
     assert "metadata" not in second
     assert log.stat().st_mode & 0o777 == 0o600
+
+
+def test_metadata_that_cannot_be_told_are_the_programs_and_cost_nothing_else(place: Place):
+    """They count as odd and not as faults of recost's, and what else there is to tell is told."""
+
+    class Unasked(dict):  # type: ignore[type-arg]
+        def __bool__(self) -> bool:
+            raise ValueError("the truth value is ambiguous")
+
+    itself: dict[str, Any] = {}
+    itself["itself"] = itself
+    given: list[Any] = [{"user": 1, "text": "\udcff"}, itself, [1], "text", Unasked(user=2)]
+    odd, faults = tracking.counts.odd, (tracking.counts.faults, fault_count())
+    for is_wanted in (False, True):
+        with recost.init(project_id="shop", collector="thread", llm_event_log=is_wanted):
+            for metadata in given:
+                recost.track("openai", "gpt-4o", 1, 1, 0.0, 1.0, metadata=metadata)
+        assert (tracking.counts.faults, fault_count()) == faults
+        assert tracking.counts.odd - odd == (4 if is_wanted else 0)
+
+    lines = [json.loads(line) for line in (place.local / "shop.llm.jsonl").read_bytes().splitlines()]
+    assert [line.get("metadata") for line in lines] == [{"user": 1}, None, None, None, {"user": 2}]
 
 
 def test_own_prices_come_from_arguments_files_and_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
