@@ -7,6 +7,8 @@ first 8 characters nor beyond a third of it, in whichever setting it was put by 
 
 from __future__ import annotations
 
+import inspect
+import os
 import string
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
@@ -114,9 +116,16 @@ def check_choice(setting: str, value: object, *, of: tuple[str, ...]) -> str:
 
 
 def check_callback(setting: str, value: object) -> object:
-    if callable(value):
-        return value
-    raise wrong(setting, value, "a function of one argument, the exception")
+    if not callable(value):
+        raise wrong(setting, value, "a function of one argument, the exception")
+    if is_async(value):
+        raise wrong(setting, value, "a function that is not async: the thread that calls it has no loop")
+    return value
+
+
+def is_async(function: Callable[..., object]) -> bool:
+    """Whether calling it does nothing yet, but gives a coroutine for somebody to await."""
+    return any(map(inspect.iscoroutinefunction, (function, getattr(function, "__call__", None))))  # noqa: B004 - not whether
 
 
 def check_items(setting: str, value: object, *, check: Callable[[str, Any], Any]) -> tuple[Any, ...]:
@@ -143,6 +152,8 @@ def check_host(setting: str, value: object) -> str:
 
 
 def check_path(setting: str, value: object) -> str:
+    if isinstance(value, os.PathLike):
+        value = os.fspath(value)
     if not isinstance(value, str) or not 0 < len(value) <= MAX_TEXT or "\0" in value:
         raise wrong(setting, value, "the path of a file")
     return _plain(value)

@@ -7,6 +7,7 @@ from typing import Callable, Optional
 
 from recost import _capture
 from recost._capture import suppressed
+from recost._checks import is_async
 from recost.event import CallEvent, RawEvent, to_raw
 
 __all__ = ["install", "is_installed", "suppressed", "uninstall"]
@@ -21,8 +22,12 @@ def install(callback: Callable[[RawEvent], object]) -> None:
     """Patch the HTTP clients and call ``callback`` for each finished call, on the thread that made it. No exclusions.
 
     There is one callback: a second ``install`` replaces it.  What it raises is contained, and logged the first time.
-    Calls that it makes itself are not captured, or it would be called for these, without end.
+    Calls that it makes itself are not captured, or it would be called for these, without end.  Raises ``TypeError``
+    for what cannot be called, or has to be awaited.
     """
+    given: object = callback
+    if not callable(given) or is_async(given):
+        raise TypeError(f"install: want a function of one argument that is not async, got {given!r}")
     global _callback, _told
     _callback, _told = callback, False
     _capture.add_sink(_hand_out)

@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import enum
+import functools
 import math
 import pickle
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+import recost
 from recost._checks import MAX_ITEMS, redact
 from recost._settings import SETTINGS
 from recost.config import RecostConfig, differing, resolve
@@ -123,6 +126,30 @@ def test_an_unparsable_variable_is_named(variable: str, text: str):
         resolved({"RECOST_PROJECT_ID": "shop", variable: text})
 
     assert raised.value.setting == variable
+
+
+async def tell(error: Exception) -> None:
+    """An ``on_error`` that nobody would await."""
+
+
+class Teller:
+    async def tell(self, error: Exception) -> None: ...
+
+    async def __call__(self, error: Exception) -> None: ...
+
+
+@pytest.mark.parametrize("callback", [tell, Teller().tell, Teller(), functools.partial(tell)])
+def test_a_callback_that_nobody_would_await_is_refused(callback):
+    """Called like a function it does nothing, and what it was to tell is lost."""
+    with pytest.raises(ConfigError, match=r"on_error=.*: want a function that is not async"):
+        resolved(on_error=callback)
+    with pytest.raises(TypeError, match="not async"):
+        recost.install(callback)
+    assert not recost.is_installed()
+
+
+def test_a_path_may_be_an_object_of_that_kind(tmp_path: Path):
+    assert resolved(prices_file=tmp_path).prices_file == str(tmp_path)  # type: ignore[arg-type]
 
 
 def test_building_a_config_checks_nothing():
