@@ -20,8 +20,8 @@ def patch_openai(default_feature_tag: str = DEFAULT_TAG, *, inject_stream_usage:
     only when asked: ``inject_stream_usage`` asks where the caller has not, and hides the extra chunk.  ``ImportError``
     without the package.  Do not ``track()`` the same calls.
     """
-    OPENAI.inject_stream_usage = inject_stream_usage
     patch(OPENAI, default_feature_tag)
+    OPENAI.inject_stream_usage = inject_stream_usage
 
 
 def unpatch_openai() -> None:

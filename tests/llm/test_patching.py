@@ -55,6 +55,14 @@ def test_what_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch) -> None
         recost.patch_openai()
 
 
+@pytest.mark.parametrize("patch", [recost.patch_openai, recost.patch_anthropic, recost.patch_google])
+@pytest.mark.parametrize(("given", "kind"), [(None, "NoneType"), (5, "int"), (b"chat", "bytes")])
+def test_a_tag_that_is_no_string_is_named_and_nothing_is_patched(patch: Any, given: object, kind: str) -> None:
+    with pytest.raises(TypeError, match=f"default_feature_tag: want a string such as 'checkout', got {kind}"):
+        patch(given)
+    assert not hooks.OPENAI.is_patched
+
+
 def test_a_stream_that_a_fork_inherits_is_the_parents() -> None:
     recost.patch_openai()
     with watched("openai") as found, openai.OpenAI(api_key="x", base_url=f"{found.url}/v1") as client:
