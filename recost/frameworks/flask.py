@@ -42,9 +42,10 @@ class RecostExtension:
         if app is not None:
             self.init_app(app)
 
-    def init_app(self, app: Flask) -> None:
-        if self.handle is None:
-            self.handle = start(self._config, self._settings).handle
+    def init_app(self, app: Flask, config: Optional[RecostConfig] = None, **settings: Unpack[Keywords]) -> None:
+        """Capture, and tag the calls of ``app``. Settings that are given here beat the constructor's."""
+        if self.handle is None or config is not None or settings:
+            self.handle = start(config or self._config, {**self._settings, **settings}).handle
         app.extensions["recost"] = self
         # signals, not before_request: first of all, whatever the application has registered before
         self._flask.request_started.connect(self._enter, app)

@@ -162,6 +162,24 @@ def test_one_extension_serves_several_applications():
     assert run_child(child) == 0
 
 
+def test_settings_may_come_with_the_application_and_beat_the_constructors():
+    """A factory makes the extension before it knows of any; with ``config=``, too."""
+
+    def child():
+        extension = RecostExtension(environment="blue", max_retries=1)
+        extension.init_app(flask.Flask("a"), project_id="shop", environment="green")
+        settings = settings_now()
+        assert (settings.project_id, settings.environment, settings.max_retries) == ("shop", "green", 1)
+        extension.init_app(flask.Flask("b"))
+        assert settings_now() is settings
+        extension = RecostExtension()
+        extension.init_app(flask.Flask("c"), config=RecostConfig(project_id="other"))
+        assert settings_now().project_id == "other"
+        assert extension.handle is not None
+
+    assert run_child(child) == 0
+
+
 def test_a_lifespan_that_begins_again_captures_again():
     """As with a test client that runs one application in many tests."""
 
