@@ -51,7 +51,7 @@ HOSTS = ["münchen.example", "MÜNCHEN.Example.", "mu\u0308nchen.example", "stra
 def test_a_host_in_any_alphabet_is_known_by_what_clients_make_of_it(host):
     """Whoever writes it by its name means it as well; no client sends, or tells us, anything but ASCII."""
     url = f"https://{normalize('NFC', host)}/"  # clients refuse the other form, editors of settings may write it
-    sent = urlsplit(requests.Request("GET", url).prepare().url).hostname
+    sent = urlsplit(str(requests.Request("GET", url).prepare().url)).hostname
     rules = [ProviderDef(f"*.{host}", "ours")]
     settings = resolve(None, {"exclude_hosts": [host], "custom_providers": rules}, {})
 
