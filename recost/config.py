@@ -24,7 +24,16 @@ from recost.session import ProviderDef
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
-__all__ = ["CollectorMode", "Keywords", "LocalTransportMode", "RecostConfig", "TransportMode", "differing", "resolve"]
+__all__ = [
+    "CollectorMode",
+    "Keywords",
+    "LocalTransportMode",
+    "RecostConfig",
+    "TransportMode",
+    "differing",
+    "is_switched_off",
+    "resolve",
+]
 
 PREFIX = "RECOST_"
 SWITCHED_OFF_BY = (("RECOST_ENABLED", False), ("RECOST_DISABLED", True))
@@ -159,7 +168,7 @@ def resolve(
     """
     _refuse_unknown("init", overrides)
     given = _merged(config, overrides, environ)
-    if _switched_off(environ) or not _check(given.get("enabled", _Given("enabled", True)), "enabled"):
+    if is_switched_off(environ) or not _check(given.get("enabled", _Given("enabled", True)), "enabled"):
         return RecostConfig(enabled=False, **{n: _check(given[n], n) for n in CHECKED_WHEN_OFF if n in given})
     values = {name: getattr(RecostConfig, name) for name in SETTINGS}
     values.update((name, _check(source, name)) for name, source in given.items())
@@ -169,6 +178,13 @@ def resolve(
     settings = RecostConfig(**values)
     _check_destination(settings)
     return settings
+
+
+def is_switched_off(environ: Mapping[str, str]) -> bool:
+    """Whether the environment says so, whatever the code says. ``ConfigError`` for a variable that is no boolean."""
+    texts = [(variable, environ.get(variable, "").strip(), off) for variable, off in SWITCHED_OFF_BY]
+    flags = [(check_flag(variable, read_flag(text)), off) for variable, text, off in texts if text]
+    return any(flag is off for flag, off in flags)
 
 
 def differing(old: RecostConfig, new: RecostConfig) -> list[str]:
@@ -207,12 +223,6 @@ def _from_environment(environ: Mapping[str, str]) -> dict[str, _Given]:
         if text and setting.read is not None:
             found[name] = _Given(variable, setting.read(text))
     return found
-
-
-def _switched_off(environ: Mapping[str, str]) -> bool:
-    texts = [(variable, environ.get(variable, "").strip(), off) for variable, off in SWITCHED_OFF_BY]
-    flags = [(check_flag(variable, read_flag(text)), off) for variable, text, off in texts if text]
-    return any(flag is off for flag, off in flags)
 
 
 def _check(given: _Given, name: str) -> Any:

@@ -15,7 +15,7 @@ from typing import Optional
 from recost import handle
 from recost._checks import MAX_NAME, check_flag, check_number, wrong
 from recost._settings import DAY_S, read_flag, read_number
-from recost.config import Keywords
+from recost.config import Keywords, is_switched_off
 from recost.handle import RecostHandle, flush
 from recost.llm.anthropic import patch_anthropic, unpatch_anthropic
 from recost.llm.google import patch_google, unpatch_google
@@ -92,7 +92,7 @@ def _variable(name: str) -> str:
 
 def _is_switched_off() -> bool:
     said = _variable("COSTARA_DISABLED")
-    return bool(said) and check_flag("COSTARA_DISABLED", read_flag(said))
+    return (bool(said) and check_flag("COSTARA_DISABLED", read_flag(said))) or is_switched_off(os.environ)
 
 
 def _number(name: str, given: Optional[float], default: float, *, unit: str, high: float) -> float:

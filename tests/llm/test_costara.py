@@ -87,6 +87,16 @@ def test_what_is_no_such_value_is_named(given, variables, named, monkeypatch: py
         costara.init(**{"api_key": "cst_live_x", "project": "shop", **given})
 
 
+OFF = [("RECOST_DISABLED", "1"), ("RECOST_ENABLED", "0"), ("COSTARA_DISABLED", "on")]
+
+
+@pytest.mark.parametrize(("variable", "text"), OFF)
+def test_a_program_that_is_switched_off_from_outside_needs_no_key(variable, text, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv(variable, text)
+
+    assert costara.init()._settings.enabled is False
+
+
 def test_what_is_given_in_odd_but_legal_ways_counts(monkeypatch: pytest.MonkeyPatch):
     """A file of variables ends its lines as it likes, an empty one is unset, and None is what was not given."""
     monkeypatch.setenv("COSTARA_API_KEY", " cst_live_x\n")
