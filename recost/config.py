@@ -41,6 +41,8 @@ INTERVALS = frozenset({"flush_interval", "flush_interval_ms"})
 """Two names of one setting: a source that gives either hides both in the sources below it."""
 CHECKED_WHEN_OFF = ("api_key", "exclude_patterns")
 DEPRECATED = "flush_interval"
+LLM_LOGS = (".llm", ".llm.1")
+"""Ends of the names of files that hold no windows, so a report leaves them out."""
 LISTS = ("custom_providers", "exclude_patterns", "exclude_hosts")
 
 logger = logging.getLogger("recost")
@@ -238,6 +240,9 @@ def _check_destination(settings: RecostConfig) -> None:
     elif settings.local_transport == "ws" and not _is_installed("websockets"):
         text = "local_transport='ws' needs the package websockets: pip install 'recost[local]'"
         raise ImportError(text, name="websockets")
+    elif (settings.project_id or "").endswith(LLM_LOGS):
+        want = "in local mode no '.llm' or '.llm.1' at the end (the files of single LLM calls are named so)"
+        raise ConfigError("project_id", settings.project_id, want)
 
 
 def _is_installed(module: str) -> bool:

@@ -12,6 +12,7 @@ import pytest
 import recost
 from recost._checks import MAX_ITEMS, redact
 from recost._settings import SETTINGS
+from recost.compat.costara import to_project_id
 from recost.config import RecostConfig, differing, resolve
 from recost.errors import ConfigError
 from recost.session import ProviderDef
@@ -244,3 +245,15 @@ def test_members_of_enums_become_plain_values():
     assert type(settings.environment) is str
     assert settings.environment == "production"
     assert type(settings.local_port) is int
+
+
+@pytest.mark.parametrize("project", ["chat.llm", "chat.llm.1"])
+def test_a_local_project_is_not_named_like_a_log_of_llm_calls(project: str):
+    """Its windows would lie in the file of another project's LLM calls, where no report looks for any."""
+    with pytest.raises(ConfigError, match=r"project_id=.*: want in local mode no '\.llm'"):
+        resolve(None, {"project_id": project}, {})
+
+    cloud = resolve(None, {"project_id": project, "api_key": "rc-0123456789abcdef"}, {})
+    assert cloud.project_id == project
+    assert resolve(None, {"project_id": "llm"}, {}).project_id == "llm"
+    assert to_project_id(project).startswith("chat-llm-")

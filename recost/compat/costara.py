@@ -15,7 +15,7 @@ from typing import Optional
 from recost import handle
 from recost._checks import MAX_NAME, check_flag, check_number, wrong
 from recost._settings import DAY_S, read_flag, read_number
-from recost.config import Keywords, is_switched_off
+from recost.config import LLM_LOGS, Keywords, is_switched_off
 from recost.handle import RecostHandle, flush
 from recost.llm.anthropic import patch_anthropic, unpatch_anthropic
 from recost.llm.google import patch_google, unpatch_google
@@ -108,7 +108,8 @@ def to_project_id(name: str) -> str:
     """``name`` as a project of recost's: itself where it can be one, else a slug and a short hash of it."""
     if not isinstance(name, str):
         raise wrong("project", name, "a text")
-    if len(name) <= MAX_NAME and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
+    fits = len(name) <= MAX_NAME and not name.endswith(LLM_LOGS)
+    if fits and re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name):
         return name
     slug = re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-").lower()[:40] or "project"
     return f"{slug}-{hashlib.sha256(name.encode('utf-8', 'replace')).hexdigest()[:8]}"
