@@ -29,11 +29,16 @@ def normal_host(text: str) -> str:
     """A host as captured calls have it: small, ASCII, no brackets, no trailing dot. Empty when it cannot be one."""
     host = text.lower()
     host = host[1:-1] if host.startswith("[") and host.endswith("]") else host.rstrip(".")
-    host = host if host.isascii() else ".".join(map(_ascii_label, host.split(".")))
+    host = ascii_host(host)
     # A single colon is a port's, an IPv6 address has two or more.
     if not 0 < len(host) <= MAX_HOST or host.startswith(".") or host.count(":") == 1:
         return ""
     return host if host.isprintable() and NO_HOST_HAS.isdisjoint(host) else ""
+
+
+def ascii_host(host: str) -> str:
+    """``host``, in small letters, as it goes over the wire and as every client puts it there (IDNA)."""
+    return host if host.isascii() else ".".join(map(_ascii_label, host.split(".")))
 
 
 def split_base_url(text: str) -> Optional[Url]:
@@ -68,7 +73,7 @@ def travels_unencrypted(base_url: str) -> bool:
 
 
 def _ascii_label(label: str) -> str:
-    """``münchen`` as it goes over the wire, and as every client puts it there: ``xn--mnchen-3ya`` (IDNA)."""
+    """``münchen`` becomes ``xn--mnchen-3ya``."""
     if label.isascii() or not label.isprintable():
         return label
     from unicodedata import normalize  # noqa: PLC0415 - for those who have such a host

@@ -12,6 +12,7 @@ from typing import Callable, NamedTuple, Optional
 
 from recost import _rules
 from recost.event import host_of
+from recost.hosts import ascii_host
 from recost.session import ProviderDef
 
 __all__ = ["BUILTIN_PROVIDERS", "MatchResult", "ProviderDef", "ProviderRegistry"]
@@ -72,7 +73,7 @@ class ProviderRegistry:
         return None
 
     def _find_rules(self, netloc: str) -> tuple[_Tried, ...]:
-        host = host_of(netloc).lower()
+        host = ascii_host(host_of(netloc).lower())
         return tuple(tried for tried in self._tried if _fits(tried, host))
 
 
@@ -93,7 +94,7 @@ def _in_order() -> Rules:
 def _prepare_custom(rule: ProviderDef) -> _Tried:
     """``*.`` in front is a pattern; a star anywhere else is a character that no host has."""
     bare = rule.host_pattern.count(":") > 1 and not rule.host_pattern.startswith("[")  # IPv6 without brackets
-    host = (rule.host_pattern if bare else host_of(rule.host_pattern)).lower()
+    host = ascii_host((rule.host_pattern if bare else host_of(rule.host_pattern)).lower())
     return _Tried(rule, host, host.startswith("*."))
 
 

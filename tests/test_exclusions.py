@@ -57,9 +57,9 @@ def test_a_host_in_any_alphabet_is_known_by_what_clients_make_of_it(host):
 
     assert Exclusions(settings)(call(f"https://{sent}/v1"))
     assert not Exclusions(settings)(call(f"https://api.{sent}/v1"))
-    found = ProviderRegistry(settings.custom_providers).match(f"https://api.{sent}/v1")
-    assert found is not None
-    assert found.provider == "ours"
+    for registry in (ProviderRegistry(rules), ProviderRegistry(settings.custom_providers)):
+        found = [registry.match(f"https://api.{name}/v1") for name in (sent, host)]
+        assert [match is not None and match.provider for match in found] == ["ours", "ours"]
 
 
 @pytest.mark.parametrize(
