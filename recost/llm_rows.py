@@ -149,9 +149,9 @@ class LlmCalls:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def add(self, event: LlmEvent) -> None:
-        key = event.provider, event.model, event.tag[:MAX_TAG]
-        (self._rows.get(key) or self._sum_of(key)).add(event)
+    def open(self, event: LlmEvent) -> LlmSum:
+        """What ``event`` and those of the same provider, model and tag are to be added to."""
+        return self._sum_of((event.provider, event.model, event.tag[:MAX_TAG]))
 
     def merge(self, other: LlmCalls) -> None:
         """Add what ``other`` holds, which stays as it is."""

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 
 from recost.bucket import Bucket, Row
 from recost.calls import BucketKey, Calls
-from recost.event import MAX_TAG, CallEvent, LlmEvent
+from recost.event import MAX_TAG, CallEvent
 from recost.latency import Latencies
 from recost.wire import TagEntry
 
@@ -40,15 +40,12 @@ class Tagged:
     def add(self, key: BucketKey, event: CallEvent, cost_pico_usd: int) -> None:
         self._bucket_of(event.tag[:MAX_TAG], key).add(event, cost_pico_usd)
 
-    def open(self, tag: str, key: BucketKey) -> None:
+    def open(self, tag: str, key: BucketKey) -> Bucket:
         """The first call of ``tag`` to ``key`` is to come: its row comes before those of later ones."""
-        self._bucket_of(tag[:MAX_TAG], key)
+        return self._bucket_of(tag[:MAX_TAG], key)
 
     def take(self, calls: Calls) -> None:
         self._bucket_of(calls.tag[:MAX_TAG], calls.key).take(calls)
-
-    def add_llm(self, key: BucketKey, event: LlmEvent, cost_pico_usd: int) -> None:
-        self._bucket_of(event.tag[:MAX_TAG], key).add_llm(event, cost_pico_usd)
 
     def estimates(self, key: BucketKey) -> dict[str, int]:
         """How many calls of ``key`` are counted at an estimate, by tag."""

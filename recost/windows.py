@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import ItemsView, Iterator, KeysView
-from typing import Optional
+from typing import NamedTuple, Optional
 
 import msgspec
 
@@ -41,6 +41,14 @@ class _Data(msgspec.Struct, array_like=True):
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Data).decode
+
+
+class LlmRows(NamedTuple):
+    """Where a window counts LLM calls that are alike."""
+
+    bucket: Bucket
+    by_model: LlmSum
+    tagged: Optional[Bucket]
 
 
 class Window:
@@ -110,13 +118,19 @@ class Window:
             self._look_at -= calls.count
         self._began(calls.started_at_ns, calls.count)
 
-    def add_llm(self, key: BucketKey, event: LlmEvent, cost_pico_usd: int) -> None:
-        """Count an LLM call under its model, and its cost in the bucket ``key``; the call, too, if nothing else did."""
-        self._bucket_of(key).add_llm(event, cost_pico_usd)
-        self._llm.add(event)
+    def open_llm(self, key: BucketKey, event: LlmEvent) -> LlmRows:
+        """The first call like ``event`` is to come: the rows that these are counted in, for as long as this lives."""
+        tagged = self._tagged.open(event.tag, key) if event.tag else None
+        return LlmRows(self._bucket_of(key), self._llm.open(event), tagged)
+
+    def add_llm(self, rows: LlmRows, event: LlmEvent, cost_pico_usd: int) -> None:
+        """Count an LLM call under its model, and its cost in its bucket; the call, too, if nothing else did."""
+        bucket, by_model, tagged = rows
+        bucket.add_llm(event, cost_pico_usd)
+        by_model.add(event)
         self._look_at -= 2
-        if event.tag:
-            self._tagged.add_llm(key, event, cost_pico_usd)
+        if tagged is not None:
+            tagged.add_llm(event, cost_pico_usd)
             self._look_at -= 1
         if event.netloc:
             self._without_call += 1

@@ -32,6 +32,9 @@ MAX_LOST = 1 << 40
 
 UNKNOWN = -1
 
+_BEHIND_PREFIX = slice(PREFIX_BYTES - CRC.size, None)
+"""The payload, in what a record's CRC is of. Made once: a slice is an object."""
+
 
 class Cursor(NamedTuple):
     """How far a ring has been read. Committed together with what was read."""
@@ -92,14 +95,16 @@ class Reader:
         """What the whole records at the start of ``chunk`` hold, which begins at the cursor; moves it behind them."""
         position, sequence, lost = self.cursor
         seed = (self._seed + position) & SEED_MASK
-        unpack_prefix, crc32, crc_bytes = RECORD_PREFIX.unpack_from, zlib.crc32, CRC.size
+        unpack_prefix, crc32 = RECORD_PREFIX.unpack_from, zlib.crc32
+        prefix_bytes, crc_bytes, behind_prefix = PREFIX_BYTES, CRC.size, _BEHIND_PREFIX
         payloads: list[bytes] = []
         at, size = 0, len(chunk)
-        while at + PREFIX_BYTES <= size:
+        last = size - prefix_bytes
+        while at <= last:
             crc, length, number = unpack_prefix(chunk, at)
-            start = at + PREFIX_BYTES
-            stop = start + length
-            if stop > size or crc32(chunk[at + crc_bytes : stop], seed + at) != crc:  # the seed's low 32 bits count
+            stop = at + prefix_bytes + length
+            body = chunk[at + crc_bytes : stop]
+            if crc32(body, seed + at) != crc or stop > size:  # the seed's low 32 bits count
                 break  # cut off by the chunk's end, not visible yet, or damaged
             if number != sequence:
                 gap = 0 if sequence == UNKNOWN else number - sequence
@@ -108,7 +113,7 @@ class Reader:
                 lost += gap
                 sequence = number
             sequence += 1
-            payloads.append(chunk[start:stop])
+            payloads.append(body[behind_prefix])
             at = (stop + 7) & ~7  # where records begin, for the chunk began at one
         self.cursor = Cursor(position + at, sequence, lost)
         return payloads

@@ -92,7 +92,7 @@ class OneByOne:
             key, estimate = self._classify(event.netloc, event.path, event.method)
             cost = cost if event.is_priced else estimate
         self._make_room(key)
-        self._delta.add_llm(key, event, cost)
+        self._delta.add_llm(self._delta.open_llm(key, event), event, cost)
         if self._session.llm_log is not None:
             self._lines.append(to_line(event, "development"))
         if event.by_hand and event.is_priced and not self._take_estimate(event):
@@ -170,6 +170,14 @@ def an_llm_call(rng: random.Random) -> bytes:
     return encode(event)
 
 
+def of_many_models(rng: random.Random) -> bytes:
+    model, tag = f"model-{rng.randrange(90)}", rng.choice(("", f"feature-{rng.randrange(250)}"))
+    event = LlmEvent(NOW_NS, rng.randrange(10**9), rng.choice(NAMES), model, 40, 5, 3, 10**9, tag=tag)
+    event.method, event.netloc, event.path = "POST", HOSTS[0], PATHS[0]
+    event.is_priced, event.error = rng.random() < 0.8, rng.random() < 0.1
+    return encode(event)
+
+
 def of_many_endpoints(rng: random.Random) -> bytes:
     return encode(CallEvent(NOW_NS, rng.randrange(10**9), "GET", "https", "a.test", f"/{rng.choice(WORDS)}", 200, 1, 2))
 
@@ -190,6 +198,7 @@ WORDS = [first + second for first in "abcdefghijklmnop" for second in "abcdefghi
 MIXES: dict[str, tuple[Some, ...]] = {
     "calls": (a_call,),
     "calls and LLM calls": (a_call, a_call, a_call, an_llm_call),
+    "many models": (of_many_models, of_many_models, an_llm_call, a_call),
     "too many endpoints": (of_many_endpoints, a_call, an_llm_call),
     "endless paths": (of_endless_paths, of_endless_paths, a_call),
     "hostile": (a_call, a_call, an_llm_call, of_many_endpoints, no_event),
