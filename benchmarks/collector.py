@@ -18,6 +18,9 @@ TITLE = "The collector's intake on one core: CPU of all its threads, with the co
 SIZES = (1, 4, 32)
 LIMIT_S = 4.0
 """Of one mix and number of rings."""
+LEAST_EVENTS = 40_000
+"""Of one sample. One ring is filled several times for it: what does not come with every fill, as a window's closing,
+would be in few samples otherwise, and in no median."""
 
 
 def measure(effort: Effort) -> Iterator[Row]:
@@ -57,12 +60,15 @@ def _row(
 
 
 def _intake_us(leadership: Leadership, rings: Sequence[WorkerRing], records: Sequence[bytes]) -> float:
-    events = sum(ring.fill(records) for ring in rings)
-    started_ns = time.process_time_ns()
-    while not all(ring.is_drained for ring in rings):
-        leadership.turn(time.monotonic())
-        leadership.wake.wait(leadership.service.pause_s)  # as a collector does between two turns
-    return (time.process_time_ns() - started_ns) / events / NS_PER_US
+    events = took_ns = 0
+    while events < LEAST_EVENTS:
+        events += sum(ring.fill(records) for ring in rings)
+        started_ns = time.process_time_ns()
+        while not all(ring.is_drained for ring in rings):
+            leadership.turn(time.monotonic())
+            leadership.wake.wait(leadership.service.pause_s)  # as a collector does between two turns
+        took_ns += time.process_time_ns() - started_ns
+    return took_ns / events / NS_PER_US
 
 
 def _decode_us(records: Sequence[bytes]) -> float:
