@@ -13,7 +13,7 @@ import re
 from typing import Optional
 
 from recost import handle
-from recost._checks import MAX_NAME, check_flag, check_number, wrong
+from recost._checks import MAX_NAME, check_number, wrong
 from recost._settings import DAY_S, read_flag, read_number
 from recost.config import LLM_LOGS, Keywords, is_switched_off
 from recost.handle import RecostHandle, flush
@@ -91,8 +91,8 @@ def _variable(name: str) -> str:
 
 
 def _is_switched_off() -> bool:
-    said = _variable("COSTARA_DISABLED")
-    return (bool(said) and check_flag("COSTARA_DISABLED", read_flag(said))) or is_switched_off(os.environ)
+    """Anything else in costara's variable leaves it on, as there; ours must be a boolean."""
+    return read_flag(_variable("COSTARA_DISABLED")) is True or is_switched_off(os.environ)
 
 
 def _number(name: str, given: Optional[float], default: float, *, unit: str, high: float) -> float:
