@@ -3,22 +3,21 @@
 Takes the product's name ("" for none), the sink's URL and the server's; then a JSON array per line on stdin, a JSON
 answer per line on stdout:
 
-    ["time", client, wire, calls]   [wall, thread CPU, process CPU, interruptions] of such a block, ns for one call;
-                                    what a block without calls takes is taken off
-    ["together", client, calls]     so many at once, on a stubbed wire: null
-    ["flush"]                       calls that the product itself has counted, or null: the sink knows
+    ["time", client, wire, calls, cpu]  what each took, ns, all of them on that processor
+    ["together", client, calls]         so many at once, on a stubbed wire: null
+    ["flush"]                           calls that the product itself has counted, or null: the sink knows
 
 It ends with its stdin, at once: what is not flushed by then is nobody's.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
-import resource
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Optional
 
 from benchmarks.clients import Client, open_client
@@ -44,22 +43,22 @@ class Caller:
         }
         return answers[what](*arguments)
 
-    def _time(self, client_name: str, wire: str, calls: int) -> list[float]:
+    def _time(self, client_name: str, wire: str, calls: int, cpu: int) -> list[float]:
         client = self._client(client_name, wire)
-        self._block(client, WARM_UP)
-        empty, interrupted = self._block(client, 0), _interruptions()
-        block = self._block(client, calls)
-        return [
-            *((took_ns - empty_ns) / calls for took_ns, empty_ns in zip(block, empty)),
-            _interruptions() - interrupted,
-        ]
+        with _on(cpu):
+            self._block(client, WARM_UP)
+            _, empty_ns = self._block(client, 0)
+            took_ns, whole_ns = self._block(client, calls)
+        # What the product does with them when the block ends is theirs, too; what it does with an empty one is not.
+        afterwards_ns = (whole_ns - sum(took_ns) - empty_ns) / calls
+        return [call_ns + afterwards_ns for call_ns in took_ns]
 
-    def _block(self, client: Client, calls: int) -> list[int]:
-        """What it took by each of the clocks."""
-        before = _clocks()
+    def _block(self, client: Client, calls: int) -> tuple[list[int], int]:
+        """What each took, and the whole."""
+        began_ns = time.perf_counter_ns()
         with self._switched.around():
-            client.repeat(calls)
-        return [after - began for after, began in zip(_clocks(), before)]
+            took_ns = client.repeat(calls)
+        return took_ns, time.perf_counter_ns() - began_ns
 
     def _together(self, client_name: str, calls: int) -> None:
         client = open_client(client_name, None)  # of its own: hundreds of open connections slow its pool down
@@ -81,13 +80,15 @@ class Caller:
         return f"{self._server_url}/v1/chat/completions"
 
 
-def _clocks() -> tuple[int, int, int]:
-    return time.perf_counter_ns(), time.thread_time_ns(), time.process_time_ns()
-
-
-def _interruptions() -> int:
-    """How often the kernel has taken the processor away from this thread."""
-    return resource.getrusage(resource.RUSAGE_THREAD).ru_nivcsw
+@contextlib.contextmanager
+def _on(cpu: int) -> Iterator[None]:
+    """This thread runs on one processor, and the product's own threads where they were."""
+    allowed = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, allowed)
 
 
 def main(product_name: str, sink_url: str, server_url: str) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from benchmarks.caller import LOOPBACK, STUBBED
 from benchmarks.clients import CLIENTS
 from benchmarks.measure import Effort, median, quartiles
-from benchmarks.pair import CallerError, Pair, Sample, Turns, running_pair
+from benchmarks.pair import CallerError, Pair, Turns, running_pair
 from benchmarks.place import place
 from benchmarks.products import CONTROL, PRODUCTS, Product
 from benchmarks.rows import Row
@@ -16,19 +16,14 @@ from benchmarks.server import running_server
 from benchmarks.sink import running_sink
 from benchmarks.venvs import set_up, versions
 
-TITLE = "Time that a product adds to a call; two processes take turns, one with it and one without"
-ROUNDS = 3
+TITLE = "Time that a product adds to a call; two processes take turns on one processor, one with it and one without"
+ROUNDS = 5
 """Each with two new processes: where their memory happens to lie makes some percent of difference."""
-TURNS_S = 0.7
+TURNS_S = 0.5
 """A round of one client on one wire."""
 WIRES = (STUBBED, LOOPBACK)
 AT_ONCE = 200
-ENOUGH = 0.25
 ASYNC = tuple(name for name in CLIENTS if name not in {"requests", "urllib3", "httpx", "httpx2"})
-
-
-SamplePair = tuple[Sample, Sample]
-"""Without the product and with it, one right after the other."""
 
 
 class Cell(NamedTuple):
@@ -73,41 +68,24 @@ def _all_at_once(product: Product, pair: Pair) -> dict[Cell, int]:
 
 
 def _row(cell: Cell, rounds: Sequence[Turns], told: str) -> Row:
-    pairs = [pair for turns in rounds for pair in _pairs(turns)]
-    kept = _undisturbed(pairs)
-    added = [one.wall_us - bare.wall_us for bare, one in kept]
-    middles = [median([one.wall_us - bare.wall_us for bare, one in _undisturbed(_pairs(turns))]) for turns in rounds]
-    also = {
-        "CPU of the thread": median([one.thread_us - bare.thread_us for bare, one in kept]),
-        "of the process": median([one.process_us - bare.process_us for bare, one in kept]),
-        "lowest round": min(middles),
-        "highest": max(middles),
-        "pairs": len(pairs),
-        "undisturbed": len(kept),
-    }
+    added = [median(turns.with_product) - median(turns.without) for turns in rounds]
     return Row(
         f"{cell.client}, {cell.wire}: {cell.product}",
         median(added),
         "us",
         "a call without",
-        median([bare.wall_us for bare, _ in kept]),
+        median([call_us for turns in rounds for call_us in turns.without]),
         note=told,
         quartiles=quartiles(added),
         made=sum(turns.made for turns in rounds),
         captured=None if cell.product == CONTROL else sum(turns.captured for turns in rounds),
         case=cell._asdict(),
-        also=also,
+        also={
+            "lowest round": min(added),
+            "highest": max(added),
+            "calls timed": sum(len(turns.with_product) for turns in rounds),
+        },
     )
-
-
-def _pairs(turns: Turns) -> list[SamplePair]:
-    return list(zip(turns.without, turns.with_product))
-
-
-def _undisturbed(pairs: Sequence[SamplePair]) -> Sequence[SamplePair]:
-    """Those in which the kernel let both run; all of them where the machine is too busy for enough of these."""
-    found = [(bare, one) for bare, one in pairs if not bare.interruptions and not one.interruptions]
-    return found if len(found) >= len(pairs) * ENOUGH else pairs
 
 
 def _at_once_row(cell: Cell, captured: int, told: str) -> Row:

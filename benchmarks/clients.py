@@ -10,6 +10,7 @@ import importlib
 from collections.abc import Awaitable, Callable
 from functools import partial
 from itertools import repeat
+from time import perf_counter_ns
 from typing import Any, NamedTuple, Optional
 
 from benchmarks import wires
@@ -21,8 +22,8 @@ MANY = 1000
 
 
 class Client(NamedTuple):
-    repeat: Callable[[int], None]
-    """Make so many calls, one after the other."""
+    repeat: Callable[[int], list[int]]
+    """Make so many calls, one after the other: what each took, ns."""
     together: Optional[Callable[[int], None]] = None
     """Make so many at once. None: it is synchronous."""
 
@@ -108,17 +109,25 @@ def _aiohttp(url: Optional[str]) -> Client:
 
 
 def _one_by_one(call: Callable[[], object]) -> Client:
-    def run(times: int) -> None:
+    def run(times: int) -> list[int]:
+        took_ns = []
         for _ in repeat(None, times):
+            began_ns = perf_counter_ns()
             call()
+            took_ns.append(perf_counter_ns() - began_ns)
+        return took_ns
 
     return Client(run)
 
 
 def _asynchronous(loop: asyncio.AbstractEventLoop, call: Callable[[], Awaitable[object]], delay: wires.Delay) -> Client:
-    async def one_by_one(times: int) -> None:
+    async def one_by_one(times: int) -> list[int]:
+        took_ns = []
         for _ in repeat(None, times):
+            began_ns = perf_counter_ns()
             await call()
+            took_ns.append(perf_counter_ns() - began_ns)
+        return took_ns
 
     async def at_once(times: int) -> None:
         delay.seconds = wires.TOGETHER_S

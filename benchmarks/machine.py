@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import sysconfig
 import time
 from importlib import metadata
 from pathlib import Path
@@ -20,10 +21,16 @@ def describe() -> dict[str, str]:
         "date": time.strftime("%Y-%m-%d %H:%M UTC", time.gmtime()),
         "machine": f"{_processor()}, {os.cpu_count()} cores, {platform.system()} {platform.release()}",
         "load": f"{load} in the last 1, 5 and 15 minutes",
-        "python": f"{platform.python_implementation()} {platform.python_version()}",
+        "python": f"{platform.python_implementation()} {platform.python_version()}{_lacking()}",
         "recost": __version__,
         "packages": ", ".join(f"{name} {version_of(name)}" for name in PACKAGES),
     }
+
+
+def _lacking() -> str:
+    """Builds of one version differ by a fifth."""
+    is_optimized = "--enable-optimizations" in (sysconfig.get_config_var("CONFIG_ARGS") or "--enable-optimizations")
+    return "" if is_optimized else ", built without --enable-optimizations"
 
 
 def _processor() -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import select
@@ -30,23 +31,11 @@ class CallerError(RuntimeError):
     """A process ended or hangs: its product cannot be measured."""
 
 
-class Sample(NamedTuple):
-    """One call of a block, in us: the time it took, and CPU of its thread and of its whole process.
-
-    ``interruptions``: how often the kernel gave the processor to somebody else during the block.
-    """
-
-    wall_us: float
-    thread_us: float
-    process_us: float
-    interruptions: int
-
-
 class Turns(NamedTuple):
-    """Blocks of one client on one wire; those at the same place in both lists are neighbours in time."""
+    """What single calls of one client on one wire took, us."""
 
-    without: list[Sample]
-    with_product: list[Sample]
+    without: list[float]
+    with_product: list[float]
     made: int
     captured: int
 
@@ -58,10 +47,11 @@ class Caller:
         self._process = process
         self.made = 0
 
-    def time(self, client: str, wire: str, calls: int) -> Sample:
+    def time(self, client: str, wire: str, calls: int, cpu: int) -> list[float]:
+        """What each of so many took, us."""
         self.made += WARM_UP + calls
-        wall_ns, thread_ns, process_ns, interruptions = self._ask("time", client, wire, calls)
-        return Sample(wall_ns / NS_PER_US, thread_ns / NS_PER_US, process_ns / NS_PER_US, interruptions)
+        took_ns: list[float] = self._ask("time", client, wire, calls, cpu)
+        return [ns / NS_PER_US for ns in took_ns]
 
     def together(self, client: str, calls: int) -> None:
         self.made += calls
@@ -92,6 +82,7 @@ class Pair:
         self._own = 0
         self._arrived = sink.calls
         self._is_odd = False
+        self._cpus = itertools.cycle(sorted(os.sched_getaffinity(0)))
 
     def take_turns(self, client: str, wire: str, seconds: float) -> Turns:
         made_before, turns = self._with.made, Turns([], [], 0, 0)
@@ -99,9 +90,10 @@ class Pair:
         until = time.monotonic() + seconds
         while time.monotonic() < until or not turns.without:
             sides = [(self._without, turns.without), (self._with, turns.with_product)]
+            cpu = next(self._cpus)
             self._is_odd = not self._is_odd
             for caller, samples in sides if self._is_odd else reversed(sides):
-                samples.append(caller.time(client, wire, calls))
+                samples.extend(caller.time(client, wire, calls, cpu))
         made = self._with.made - made_before
         return turns._replace(made=made, captured=self._captured(made))
 
@@ -112,8 +104,8 @@ class Pair:
 
     def _calls_in_a_block(self, client: str, wire: str) -> int:
         for caller in (self._without, self._with):  # connections, caches
-            caller.time(client, wire, FEWEST)
-        took_us = median([self._without.time(client, wire, FEWEST).wall_us for _ in range(3)])
+            caller.time(client, wire, FEWEST, next(self._cpus))
+        took_us = median(self._without.time(client, wire, FEWEST, next(self._cpus)))
         return min(MOST, max(FEWEST, round(BLOCK_S * 1e6 / took_us)))
 
     def _captured(self, made: int) -> int:

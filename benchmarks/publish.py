@@ -124,7 +124,8 @@ def _calls(run: Run) -> list[str]:
         *_wrapped(
             "**Time added to a call**, median in µs. The wire is stubbed: the client's own code runs, nothing goes "
             "through the kernel. Two processes of one virtual environment, one with the product and one without, take "
-            f"turns; the control (no-op: nothing in both) came out between {figure(min(control))} and "
+            "turns on one processor, with new processes in each of five rounds, whose middle one is shown; the control "
+            f"(no-op: nothing in both) came out between {figure(min(control))} and "
             f"{figure(max(control))}.{busy} What is less than the control of the same client is shown as such, a time "
             "only where calls were captured, and their share where it was not all of them. Last column: captured of "
             f"{AT_ONCE} asynchronous calls that are under way at once."
