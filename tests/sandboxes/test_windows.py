@@ -20,7 +20,7 @@ from tests.processes.support import Api, delivered, program, run_program
 
 CALLS = 5
 PROGRAM = """
-import os, sys, urllib3, recost
+import glob, os, sys, time, urllib3, recost
 api, ending = sys.argv[1:]
 handle = recost.init()
 pool = urllib3.PoolManager(retries=False)
@@ -32,6 +32,8 @@ if ending == "dispose":
     handle = recost.init()
     assert pool.request("GET", api).status == 200
 if ending == "kill":
+    while not glob.glob(os.environ["RECOST_RUNTIME_DIR"] + "/*/leader.json"):  # amid its work, not amid its start
+        time.sleep(0.001)
     os.kill(os.getpid(), 9)
 pool.clear()
 """
