@@ -91,7 +91,7 @@ def _variable(name: str) -> str:
 
 
 def _is_switched_off() -> bool:
-    """Anything else in costara's variable leaves it on, as there; ours must be a boolean."""
+    """Nothing else in costara's variable stops a program that ran; ours must be a boolean."""
     return read_flag(_variable("COSTARA_DISABLED")) is True or is_switched_off(os.environ)
 
 

@@ -49,8 +49,9 @@ def patch(package: Patchable, default_feature_tag: str, hint: str = "") -> None:
 
     Raises ``ImportError`` where it is not installed, ``TypeError`` for a tag that is no string; then nothing changes.
     """
-    if not isinstance(default_feature_tag, str):
-        raise TypeError(f"default_feature_tag: want a string such as 'checkout', got {_kind_of(default_feature_tag)}")
+    given: object = default_feature_tag
+    if not isinstance(given, str):
+        raise TypeError(f"default_feature_tag: want a string such as 'checkout', got {type(given).__name__}")
     if not _is_there(package.package):
         what = hint or package.package
         raise ImportError(f"the calls of {package.package} cannot be counted without it: pip install {what}")
@@ -68,10 +69,6 @@ def unpatch(package: Patchable) -> None:
     with _lock:
         package.is_patched = False
         package.release()
-
-
-def _kind_of(value: object) -> str:
-    return type(value).__name__
 
 
 def _is_there(package: str) -> bool:

@@ -70,19 +70,21 @@ def test_a_collector_that_dies_at_each_start_is_told_of_once_until_a_heartbeat(
     assert len(told) == 2
 
 
+def _collectors_that(end: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Each collector that is started notes its pid in this file, and then does that."""
+    pids, package = folder / "pids", folder / "recost_collector"
+    package.mkdir()
+    (package / "__init__.py").touch()
+    note = f"with open({str(pids)!r}, 'a') as file:\n    file.write(f'{{os.getpid()}}\\n')"
+    (package / "process.py").write_text(f"import os, time\n{note}\n{end}\n")
+    monkeypatch.setattr(_spawn, "import_paths", lambda: [str(folder)])
+    return pids
+
+
 @pytest.fixture
 def killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Each collector that is started notes its pid in this file and is killed before it frees the spawn lock."""
-    pids = tmp_path / "pids"
-    package = tmp_path / "recost_collector"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    death = (
-        f"import os\nwith open({str(pids)!r}, 'a') as f:\n    f.write(f'{{os.getpid()}}\\n')\nos.kill(os.getpid(), 9)\n"
-    )
-    (package / "process.py").write_text(death)
-    monkeypatch.setattr(_spawn, "import_paths", lambda: [str(tmp_path)])
-    return pids
+    return _collectors_that("os.kill(os.getpid(), 9)", tmp_path, monkeypatch)
 
 
 def test_a_collector_that_is_killed_while_it_holds_the_spawn_lock_keeps_nobody_waiting(
@@ -158,15 +160,7 @@ def test_where_nothing_tells_of_the_collector_the_spawn_lock_is_free_after_a_whi
 @pytest.fixture
 def slow(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     """Each collector that is started notes its pid in this file and then does not come to anything."""
-    pids = tmp_path / "pids"
-    package = tmp_path / "recost_collector"
-    package.mkdir()
-    (package / "__init__.py").touch()
-    note = (
-        f"import os, time\nwith open({str(pids)!r}, 'a') as f:\n    f.write(f'{{os.getpid()}}\\n')\ntime.sleep(600)\n"
-    )
-    (package / "process.py").write_text(note)
-    monkeypatch.setattr(_spawn, "import_paths", lambda: [str(tmp_path)])
+    pids = _collectors_that("time.sleep(600)", tmp_path, monkeypatch)
     yield pids
     for pid in _noted(pids):
         with contextlib.suppress(ProcessLookupError):
